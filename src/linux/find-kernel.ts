@@ -1,0 +1,102 @@
+import { TargetError } from '../errors.ts';
+import type { VcpuState } from '../machine/machine.ts';
+import type { PhysicalMemory } from '../memory/physical-memory.ts';
+import { releaseOf } from './banner.ts';
+import { type Btf, locateBtf } from './btf.ts';
+import type { Kernel, KernelDiscovery } from './kernel.ts';
+import { buildLayout } from './layout.ts';
+import { describeAbsence } from './locate/absence.ts';
+import { locateByMemory } from './locate/by-memory.ts';
+import { locateByRegisters } from './locate/by-registers.ts';
+import type { LocatedKernel, Rejection } from './locate/identify.ts';
+import { guestClocks } from './timekeeping.ts';
+
+/** What is known besides memory. */
+export interface FindOptions {
+  /** The vCPUs' registers. Where they are given, the kernel that they run is found, and no other. */
+  readonly vcpus?: readonly VcpuState[];
+}
+
+/** `system_state` from which on the kernel runs processes (`enum system_states`, `include/linux/kernel.h`). */
+const SYSTEM_FREEING_INITMEM = 2;
+
+/**
+ * Finds the Linux kernel in guest-physical memory: its address space, symbols, types and structure layouts.
+ * By registers 2 MiB-aligned text is reached in a few page-table reads; from memory alone, one word of every
+ * page is read. Throws a TargetError that says what is missing: no Linux, still booting, a kernel without
+ * symbols for its data, or one without types.
+ */
+export function findKernel(memory: PhysicalMemory, options: FindOptions = {}): Kernel {
+  const stopwatch = new Stopwatch();
+  const { vcpus } = options;
+  const located = vcpus === undefined ? fromMemory(memory) : fromRegisters(memory, vcpus);
+  stopwatch.lap(vcpus === undefined ? 'page tables and symbols, from memory' : 'page tables and symbols');
+  requireBooted(located);
+  const types = locateBtf(located.memory, located.symbols);
+  stopwatch.lap('types');
+  const layout = buildLayout(types);
+  stopwatch.lap('layout');
+  return {
+    ...located,
+    types,
+    layout,
+    textBase: located.memory.image.virtualStart,
+    release: releaseOf(located.banner),
+    found: { method: vcpus === undefined ? 'memory' : 'registers', steps: stopwatch.steps },
+  };
+}
+
+function fromRegisters(memory: PhysicalMemory, vcpus: readonly VcpuState[]): LocatedKernel {
+  let rejection: Rejection | undefined;
+  for (const vcpu of vcpus) {
+    const result = locateByRegisters(memory, vcpu);
+    if (typeof result === 'object') return result;
+    rejection ??= result;
+  }
+  throw new TargetError(describeAbsence(memory, rejection));
+}
+
+/** Of several kernels in memory (a reboot may leave the one before), the one whose clock is latest. */
+function fromMemory(memory: PhysicalMemory): LocatedKernel {
+  const kernels: LocatedKernel[] = [];
+  let rejection: Rejection | undefined;
+  for (const result of locateByMemory(memory)) {
+    if (typeof result === 'object') kernels.push(result);
+    else rejection ??= result;
+  }
+  const [first, ...others] = kernels;
+  if (first === undefined) throw new TargetError(describeAbsence(memory, rejection));
+  if (others.length === 0) return first;
+  return kernels.reduce((latest, kernel) => (clockOf(kernel) > clockOf(latest) ? kernel : latest));
+}
+
+/** Seconds since 1970, or -1 for a kernel whose types or clock cannot be read any more. */
+function clockOf(kernel: LocatedKernel): number {
+  let types: Btf;
+  try {
+    types = locateBtf(kernel.memory, kernel.symbols);
+  } catch (error) {
+    if (error instanceof TargetError) return -1;
+    throw error;
+  }
+  return guestClocks(kernel.memory, kernel.symbols, types)?.wall ?? -1;
+}
+
+function requireBooted({ memory, symbols, banner }: LocatedKernel): void {
+  const state = symbols.find('system_state');
+  if (state !== undefined && memory.readU32(state) < SYSTEM_FREEING_INITMEM) {
+    throw new TargetError(`Linux ${releaseOf(banner)} is still booting: it has not started a process yet`);
+  }
+}
+
+/** Measures consecutive steps by wall time. */
+class Stopwatch {
+  readonly steps: KernelDiscovery['steps'][number][] = [];
+  #since = performance.now();
+
+  lap(name: string): void {
+    const now = performance.now();
+    this.steps.push({ name, milliseconds: now - this.#since });
+    this.#since = now;
+  }
+}

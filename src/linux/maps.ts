@@ -1,0 +1,57 @@
+import type { GuestVirtualAddress } from '../memory/address.ts';
+import type { Cut } from './cut.ts';
+import type { KernelPath } from './files/path.ts';
+import type { Kernel } from './kernel.ts';
+import type { MapsRow } from './maps/row.ts';
+import { RowReader } from './maps/row-reader.ts';
+import { vsyscallRow } from './maps/vsyscall.ts';
+import { ConsistencyCheck } from './mm/consistency.ts';
+import { walkVmas } from './mm/walk.ts';
+
+export { formatDevice, formatMapsRow, type MapsRow } from './maps/row.ts';
+
+/** The rows of an address space, and what is missing from them. */
+export interface Maps {
+  readonly rows: readonly MapsRow[];
+  readonly cuts: readonly Cut[];
+}
+
+/** How to list. */
+export interface MapsOptions {
+  /**
+   * Whether the guest may change what is read (default); every row is then checked to have been real at one
+   * moment, and read again if it was not. An image needs no such check.
+   */
+  readonly live?: boolean;
+}
+
+/**
+ * Every row of `/proc/PID/maps` for an address space, as a program outside every container would read it.
+ * On a live guest each row was true at some moment, rows far apart at different ones. What cannot be read is
+ * reported as a cut, the rows before and after it are given. An address space that nobody uses any more has
+ * none. Throws a KernelMemoryError or PhysicalMemoryError when the `mm_struct` itself is not there.
+ *
+ * @param root the directory from which paths are told: see `rootDirectory`.
+ */
+export function listMaps(
+  kernel: Pick<Kernel, 'memory' | 'layout' | 'symbols'>,
+  mm: GuestVirtualAddress,
+  root: KernelPath,
+  options: MapsOptions = {},
+): Maps {
+  const check = (options.live ?? true) ? new ConsistencyCheck(kernel, mm) : undefined;
+  if (check?.isAlive === false) return { rows: [], cuts: [] };
+  const reader = new RowReader(kernel, mm, root);
+  const rows: MapsRow[] = [];
+  const cuts: Cut[] = [];
+  const cut = walkVmas(kernel, mm, (cursor) => {
+    const row = reader.read(cursor, check);
+    rows.push(row);
+    cuts.push(...reader.cuts);
+    return true;
+  });
+  if (cut !== undefined) return { rows, cuts: [...cuts, cut] };
+  const gate = vsyscallRow(kernel, mm);
+  if (gate !== undefined) rows.push(gate);
+  return { rows, cuts };
+}
