@@ -1,7 +1,28 @@
 import { defineConfig } from 'vitest/config';
 
+const SECOND = 1000;
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/guest/**'],
+        },
+      },
+      {
+        test: {
+          name: 'guest',
+          include: ['test/guest/**/*.test.ts'],
+          pool: 'forks',
+          fileParallelism: false,
+          maxWorkers: 1,
+          testTimeout: 180 * SECOND,
+          hookTimeout: 300 * SECOND,
+        },
+      },
+    ],
   },
 });
