@@ -56,6 +56,7 @@ export async function bootGuest(options: GuestOptions): Promise<Guest> {
   const row = kernelRow(options.kernel);
   const qemu = await findQemu(options.qemu ?? 'system');
   const kernel = await fetchKernel(row);
+  sayOnce(`guest kernel ${kernel.id}: ${kernel.package}, on QEMU ${qemu.version}`);
   const boot = { cpu: row.cpu, vmlinuz: kernel.vmlinuz };
   const initramfs = await buildInitramfs(kernel);
   for (let attempt = 1; ; attempt++) {
@@ -73,6 +74,13 @@ export async function bootGuest(options: GuestOptions): Promise<Guest> {
       say(`booting ${kernel.id} on QEMU ${qemu.version} failed (${error.message}); attempt ${attempt + 1}`);
     }
   }
+}
+
+const alreadySaid = new Set<string>();
+
+function sayOnce(line: string): void {
+  if (!alreadySaid.has(line)) say(line);
+  alreadySaid.add(line);
 }
 
 async function waitForAgent(host: HostProcess, paths: GuestPaths): Promise<ControlChannel> {

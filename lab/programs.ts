@@ -37,7 +37,8 @@ export function programNamed(name: string): GuestProgram {
   return found;
 }
 
-const EXECUTABLE_STACK = ['-z', 'execstack'];
+/** Newer linkers warn of what is meant here, and a warning fails the build. */
+const EXECUTABLE_STACK = ['-z', 'execstack', '-Wl,--no-warn-execstack'];
 
 /** All programs. */
 export const PROGRAMS: readonly GuestProgram[] = [

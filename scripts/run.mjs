@@ -35,7 +35,11 @@ function setUp(forGuests) {
     process.env.UNDERWATCH_CACHE ||
     join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'underwatch');
   const locks = join(cache, 'locks');
-  mkdirSync(locks, { recursive: true });
+  try {
+    mkdirSync(locks, { recursive: true });
+  } catch (error) {
+    fail(`setting up failed: the cache folder cannot be written: ${error.message}`, 3);
+  }
   const lock = join(locks, `setup_${createHash('sha256').update(ROOT).digest('hex').slice(0, 16)}`);
   const setup = [process.execPath, join(ROOT, 'scripts/setup.mjs'), ...(forGuests ? ['guests'] : [])];
   const { error, status } = spawnSync('flock', [lock, ...setup], { stdio: ['ignore', 2, 2] });

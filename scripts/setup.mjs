@@ -73,6 +73,9 @@ function installDebianPackages() {
   const lock = ['-o', 'DPkg::Lock::Timeout=600'];
   runQuietly('apt-get', [...lock, 'update', '-q'], /^E:/);
   runQuietly('apt-get', [...lock, ...install, '-q'], /^E:/);
+  const still = missingDebianPackages();
+  if (still.length > 0)
+    throw new Error(`${still.join(', ')}: installed, but what the guests need of it is not there`);
 }
 
 function isBuilt() {

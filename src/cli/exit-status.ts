@@ -7,6 +7,7 @@ export const EXIT = {
   usage: 2,
   notUnderstood: 3,
   lost: 4,
+  hungUp: 129,
   interrupted: 130,
   terminated: 143,
 } as const;

@@ -1,17 +1,19 @@
 import { Command, CommanderError } from 'commander';
 import { UnderwatchError } from '../errors.ts';
-import { analyzeCommand } from './analyze.ts';
-import { demoCommand } from './demo.ts';
 import { EXIT, exitStatus } from './exit-status.ts';
-import { guardCommand } from './guard.ts';
-import { infoCommand } from './info.ts';
-import { mapsCommand } from './maps.ts';
-import { policyCommand } from './policy.ts';
-import { psCommand } from './ps.ts';
-import { structCommand } from './struct.ts';
-import { symbolsCommand } from './symbols.ts';
 import { version } from './version.ts';
-import { vmaCommand } from './vma.ts';
+
+/** Every command, in the order of the help; each is loaded only when it is wanted. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  demo: async () => (await import('./demo.ts')).demoCommand(),
+  info: async () => (await import('./info.ts')).infoCommand(),
+  ps: async () => (await import('./ps.ts')).psCommand(),
+  maps: async () => (await import('./maps.ts')).mapsCommand(),
+  vma: async () => (await import('./vma.ts')).vmaCommand(),
+  symbols: async () => (await import('./symbols.ts')).symbolsCommand(),
+  struct: async () => (await import('./struct.ts')).structCommand(),
+  guard: async () => (await import('./guard.ts')).guardCommand(),
+};
 
 const EPILOGUE = `
 TARGET is qemu:PATH with PATH the QMP socket of a running QEMU, or the path of a memory image.
@@ -29,14 +31,15 @@ Examples:
 export async function run(args: readonly string[]): Promise<number> {
   process.stdout.on('error', leaveQuietlyWhenReaderLeft);
   try {
-    await buildProgram().parseAsync(args, { from: 'user' });
+    const program = await buildProgram(args[0]);
+    await program.parseAsync(args, { from: 'user' });
     return Number(process.exitCode ?? EXIT.clean);
   } catch (error) {
     return report(error);
   }
 }
 
-function buildProgram(): Command {
+async function buildProgram(wanted: string | undefined): Promise<Command> {
   const program = new Command('underwatch')
     .description(
       'Protects the memory of processes inside a Linux virtual machine, from outside that machine.',
@@ -44,32 +47,22 @@ function buildProgram(): Command {
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .addHelpText('after', EPILOGUE);
-  const commands = [
-    demoCommand(),
-    infoCommand(),
-    psCommand(),
-    mapsCommand(),
-    vmaCommand(),
-    symbolsCommand(),
-    structCommand(),
-    guardCommand(),
-    policyCommand(),
-    analyzeCommand(),
-  ];
+  const one = wanted === undefined ? undefined : COMMANDS[wanted];
+  const loaders = one === undefined ? Object.values(COMMANDS) : [one];
+  const commands = await Promise.all(loaders.map((load) => load()));
   for (const command of commands) program.addCommand(command);
-  for (const command of [program, ...commands, ...commands.flatMap((one) => one.commands)]) {
-    command
-      .exitOverride()
-      .configureHelp({ sortOptions: false })
-      .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'underwatch: ')) });
-  }
+  for (const command of [program, ...commands]) command.exitOverride().configureOutput({ outputError });
   return program;
+}
+
+function outputError(text: string, write: (text: string) => void): void {
+  write(text.replace(/^error: /, 'underwatch: '));
 }
 
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.clean : EXIT.usage;
-  if (error instanceof UnderwatchError) process.stderr.write(`underwatch: ${error.message}\n`);
-  else process.stderr.write(`underwatch: ${unforeseen(error)}\n`);
+  const message = error instanceof UnderwatchError ? error.message : unforeseen(error);
+  process.stderr.write(`underwatch: ${message}\n`);
   if (process.env.UNDERWATCH_DEBUG !== undefined) console.error(error);
   return exitStatus(error);
 }

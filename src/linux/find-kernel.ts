@@ -22,8 +22,8 @@ const SYSTEM_FREEING_INITMEM = 2;
 
 /**
  * Finds the Linux kernel in guest-physical memory: its address space, symbols, types and structure layouts.
- * By registers 2 MiB-aligned text is reached in a few page-table reads; from memory alone, one word of every
- * page is read. Throws a TargetError that says what is missing: no Linux, still booting, a kernel without
+ * With registers only the kernel's image is searched; from memory alone, one word of every page is read, too,
+ * as a reboot may have left a kernel that no longer runs: of several, the one whose clock is latest. Throws a TargetError that says what is missing: no Linux, still booting, a kernel without
  * symbols for its data, or one without types.
  */
 export function findKernel(memory: PhysicalMemory, options: FindOptions = {}): Kernel {
@@ -56,7 +56,7 @@ function fromRegisters(memory: PhysicalMemory, vcpus: readonly VcpuState[]): Loc
   throw new TargetError(describeAbsence(memory, rejection));
 }
 
-/** Of several kernels in memory (a reboot may leave the one before), the one whose clock is latest. */
+/** Of several kernels in memory, the one whose clock is latest. */
 function fromMemory(memory: PhysicalMemory): LocatedKernel {
   const kernels: LocatedKernel[] = [];
   let rejection: Rejection | undefined;

@@ -41,13 +41,12 @@ export function listMaps(
 ): Maps {
   const check = (options.live ?? true) ? new ConsistencyCheck(kernel, mm) : undefined;
   if (check?.isAlive === false) return { rows: [], cuts: [] };
-  const reader = new RowReader(kernel, mm, root);
+  const reader = new RowReader(kernel, mm, root, check);
   const rows: MapsRow[] = [];
   const cuts: Cut[] = [];
   const cut = walkVmas(kernel, mm, (cursor) => {
-    const row = reader.read(cursor, check);
-    rows.push(row);
-    cuts.push(...reader.cuts);
+    rows.push(reader.read(cursor));
+    if (reader.cuts.length > 0) cuts.push(...reader.cuts);
     return true;
   });
   if (cut !== undefined) return { rows, cuts: [...cuts, cut] };

@@ -74,8 +74,14 @@ export class SymbolTable {
     return addresses;
   }
 
-  /** The last symbol at or before an address; of several at one address, the first that is listed. */
+  /**
+   * The last symbol at or before an address in the kernel image; of several at one address, the first that
+   * is listed. Undefined before `_text` and from `_end` on.
+   */
   nearest(address: GuestVirtualAddress): NearestSymbol | undefined {
+    const bounds = this.findMany(['_text', '_end']);
+    const end = bounds.get('_end');
+    if (address < (bounds.get('_text') ?? 0n) || (end !== undefined && address >= end)) return undefined;
     let low = 0;
     let high = this.count;
     while (low < high) {
@@ -84,9 +90,8 @@ export class SymbolTable {
       else high = middle;
     }
     if (low === 0) return undefined;
-    const symbolAddress = this.#addresses.at(low - 1);
-    const symbol = this.#symbol(this.#firstAt(symbolAddress), symbolAddress);
-    return { ...symbol, offset: Number(address - symbolAddress) };
+    const start = this.#addresses.at(low - 1);
+    return { ...this.#symbol(this.#firstAt(start), start), offset: Number(address - start) };
   }
 
   /** Every symbol, by ascending address. */

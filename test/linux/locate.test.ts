@@ -154,4 +154,13 @@ describe('findKernel says in one sentence', () => {
       'Linux 6.9.42-test has no page tables of its own yet: it is still booting',
     );
   });
+
+  test('that a kernel still boots, and only then', () => {
+    for (const systemState of [0n, 1n]) {
+      expect(message(makeKernel({ layout, systemState }).memory)).toBe(
+        'Linux 6.9.42-test is still booting: it has not started a process yet',
+      );
+    }
+    expect(message(makeKernel({ layout }).memory)).toContain('BTF');
+  });
 });

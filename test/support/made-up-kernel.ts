@@ -54,6 +54,8 @@ export interface MadeUpOptions {
   /** Its run-time address. */
   readonly virtual?: bigint;
   readonly memory?: SparseMemory;
+  /** `system_state`: 0 while it boots. */
+  readonly systemState?: bigint;
   /** Symbols to leave out. */
   readonly without?: readonly string[];
 }
@@ -84,6 +86,7 @@ export function makeKernel(options: MadeUpOptions): MadeUpKernel {
   memory.place(physical + BANNER_AT, Buffer.from(`${BANNER}\n\0`));
   memory.place(physical + KALLSYMS_AT, table.bytes);
   memory.place64(physical + PAGE_OFFSET_BASE_AT, directMap);
+  memory.place64(physical + PAGE_OFFSET_BASE_AT + 8, options.systemState ?? 3n);
   placeTables(memory, physical, virtual, directMap, levels);
   const vcpu = (mode: 'kernel' | 'user under KPTI'): VcpuState => {
     const registers = new Registers();
@@ -113,6 +116,8 @@ function makeSymbols(layout: WrittenLayout, virtual: bigint): WrittenSymbol[] {
     { address: at(BANNER_AT), type: 'D', name: 'linux_banner' },
     { address: at(ROOT_AT), type: 'D', name: 'init_top_pgt' },
     { address: at(PAGE_OFFSET_BASE_AT), type: 'D', name: 'page_offset_base' },
+    { address: at(PAGE_OFFSET_BASE_AT + 8), type: 'D', name: 'system_state' },
+    { address: at(IMAGE_SIZE), type: 'B', name: '_end' },
     { address: at(0x10_0000), type: 't', name: `_RNvXs_${'very_'.repeat(60)}long` },
     { address: at(0x10_1000), type: 't', name: 'twice' },
     { address: at(0x10_2000), type: 't', name: 'twice' },

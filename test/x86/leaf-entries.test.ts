@@ -26,7 +26,9 @@ const BASE = 255 * 512 ** 3 + 511 * 512 ** 2 + 512;
 
 function visited(start: number, end: number, of = tables().tables): (readonly number[])[] {
   const seen: (readonly number[])[] = [];
-  visitLeaves(of, start, end, (entry, high, low, level, page) => seen.push([entry, high, low, level, page - BASE]));
+  visitLeaves(of, start, end, (entry, high, low, level, page) =>
+    seen.push([entry, high, low, level, page - BASE]),
+  );
   return seen;
 }
 

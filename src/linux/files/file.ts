@@ -46,6 +46,18 @@ export function readFile(kernel: Reader, address: GuestVirtualAddress, root: Ker
   };
 }
 
+/**
+ * What tells an open file from another that the guest may put at the same address after closing it: its inode,
+ * the inode's number, and its place among the mounts. Throws as {@link readFile} does.
+ */
+export function fileIdentity(kernel: Reader, address: GuestVirtualAddress): string {
+  const { file: layout, inode: inodeLayout } = kernel.layout;
+  const file = new KernelObject(kernel.memory, address);
+  const inode = file.pointer(layout.f_inode);
+  const number = new KernelObject(kernel.memory, inode).u64(inodeLayout.i_ino);
+  return [address, inode, number, file.pointer(layout.dentry), file.pointer(layout.mnt)].join();
+}
+
 /** A path as `d_path()` writes it, also of files that lie in no directory. */
 export function filePath(
   kernel: Reader,

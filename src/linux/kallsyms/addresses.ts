@@ -4,14 +4,18 @@ import type { LinearMapping } from '../kernel-memory.ts';
 import type { NameTable } from './name-table.ts';
 import type { TokenTable } from './token-table.ts';
 
-/** Where each symbol lies, by its number; ascending. */
+/** Where each symbol lies, by its number. */
 export interface AddressTable {
   /** The layout's name, for `info` and for messages. */
   readonly layout: string;
   readonly count: number;
   /** The run-time address of a symbol; 0 beyond the last one. */
   at(index: number): GuestVirtualAddress;
+  /** Whether addresses ascend with numbers, as they do in every kernel. */
+  ascends(): boolean;
 }
+
+const WORD = 2 ** 32;
 
 /** Offsets from a base; negative ones count down from it, others are addresses (KALLSYMS_ABSOLUTE_PERCPU). */
 class PerCpuOffsets implements AddressTable {
@@ -29,6 +33,10 @@ class PerCpuOffsets implements AddressTable {
   at(index: number): GuestVirtualAddress {
     const offset = this.#offsets[index] ?? 0;
     return gva(offset >= 0 ? BigInt(offset) : this.#base - 1n - BigInt(offset));
+  }
+
+  ascends(): boolean {
+    return ascends(this.#offsets, (offset) => (offset >= 0 ? offset : WORD - offset));
   }
 }
 
@@ -48,6 +56,10 @@ class BaseOffsets implements AddressTable {
   at(index: number): GuestVirtualAddress {
     return gva(this.#base + BigInt((this.#offsets[index] ?? 0) >>> 0));
   }
+
+  ascends(): boolean {
+    return ascends(this.#offsets, (offset) => offset >>> 0);
+  }
 }
 
 /** Offsets from the place of each entry itself (since Linux 7.x). */
@@ -66,6 +78,10 @@ class SelfOffsets implements AddressTable {
   at(index: number): GuestVirtualAddress {
     return gva(this.#place + BigInt(4 * index + (this.#offsets[index] ?? 0)));
   }
+
+  ascends(): boolean {
+    return ascends(this.#offsets, (offset, index) => 4 * index + offset);
+  }
 }
 
 /** Whole addresses (KALLSYMS_BASE_RELATIVE off). */
@@ -81,6 +97,10 @@ class WholeAddresses implements AddressTable {
 
   at(index: number): GuestVirtualAddress {
     return gva(this.#addresses[index] ?? 0n);
+  }
+
+  ascends(): boolean {
+    return this.#addresses.every((address, index) => index === 0 || address >= this.at(index - 1));
   }
 }
 
@@ -139,6 +159,17 @@ function readCopy(
   const bytes = new Uint8Array(length);
   memory.read(address, bytes);
   return bytes;
+}
+
+/** Whether what an offset comes to ascends; in numbers, as there are a hundred thousand and more. */
+function ascends(offsets: Int32Array, place: (offset: number, index: number) => number): boolean {
+  let before = -Infinity;
+  for (let index = 0; index < offsets.length; index++) {
+    const here = place(offsets[index] ?? 0, index);
+    if (here < before) return false;
+    before = here;
+  }
+  return true;
 }
 
 function alignUp(value: number, to: number): number {

@@ -56,18 +56,8 @@ function judge(
 ): string | undefined {
   if (addresses.at(judges.get(TEXT) ?? -1) !== image.virtualStart) return undefined;
   const offset = addresses.at(judges.get(BANNER) ?? -1) - image.virtualStart;
-  if (offset < 0n || offset >= image.size || !ascends(addresses)) return undefined;
+  if (offset < 0n || offset >= image.size || !addresses.ascends()) return undefined;
   return readBanner(memory, image.physicalStart + Number(offset));
-}
-
-function ascends(addresses: AddressTable): boolean {
-  let before = 0n;
-  for (let index = 0; index < addresses.count; index++) {
-    const address = addresses.at(index);
-    if (address < before) return false;
-    before = address;
-  }
-  return true;
 }
 
 function firstIndexes(names: NameTable, wanted: readonly string[]): Map<string, number> {

@@ -11,7 +11,8 @@ const MAX_MARKER_STEP = NAMES_A_MARKER * 513;
 const MIN_MARKERS = 4;
 /** How far before the token table the names are looked for: first a usual kernel's, then the largest. */
 const REACHES = [4 * 1024 * 1024, 32 * 1024 * 1024];
-const MAX_PADDING = 16;
+/** The markers are aligned to 4 or 8 bytes, and zeros fill the gap. */
+const MAX_PADDING = 8;
 /** What the last markers' names, 256 at most, can take: far more than any kernel's longest names. */
 const MAX_LAST_NAMES = 32 * 1024;
 /** Runs of words that look like markers and are looked into; in kernels the first one is right. */
@@ -168,7 +169,8 @@ function checkNames(
     if (at >= limit) return -1;
     at = nameEnd(region, at);
   }
-  return at <= limit && limit - at < MAX_PADDING ? at : -1;
+  if (at > limit || limit - at >= MAX_PADDING) return -1;
+  return region.subarray(at, limit).every((byte) => byte === 0) ? at : -1;
 }
 
 /** Where the tokens of the name at `at` begin: behind one byte of length, or two where bit 7 is set. */

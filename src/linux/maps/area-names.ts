@@ -8,11 +8,10 @@ const MAX_NAME = 80;
 
 type Reader = Pick<Kernel, 'memory' | 'layout' | 'symbols'>;
 
-/** What the names of an address space's areas depend on. */
-interface Limits {
-  readonly startBrk: bigint;
-  readonly brk: bigint;
-  readonly startStack: bigint;
+/** An address as its two 32-bit words. */
+interface Words {
+  readonly high: number;
+  readonly low: number;
 }
 
 /**
@@ -22,30 +21,34 @@ interface Limits {
  */
 export class AreaNames {
   readonly #kernel: Reader;
-  readonly #limits: Limits;
+  readonly #startBrk: Words;
+  readonly #brk: Words;
+  readonly #startStack: Words;
   readonly #specialMappingName: GuestVirtualAddress | undefined;
+  /** `CONFIG_ANON_VMA_NAME`: the types have the name's place also without it (6.1). */
+  readonly #hasGivenNames: boolean;
 
   /** Reads the address space's limits; throws a KernelMemoryError or PhysicalMemoryError when it is not there. */
   constructor(kernel: Reader, mm: GuestVirtualAddress) {
     const { mm_struct: layout } = kernel.layout;
     const object = new KernelObject(kernel.memory, mm);
     this.#kernel = kernel;
-    this.#limits = {
-      startBrk: object.u64(layout.start_brk),
-      brk: object.u64(layout.brk),
-      startStack: object.u64(layout.start_stack),
-    };
-    this.#specialMappingName = kernel.symbols.find('special_mapping_name');
+    const words = (offset: number) => ({ high: object.u32(offset + 4), low: object.u32(offset) });
+    this.#startBrk = words(layout.start_brk);
+    this.#brk = words(layout.brk);
+    this.#startStack = words(layout.start_stack);
+    const symbols = kernel.symbols.findMany(['special_mapping_name', 'anon_vma_name_alloc']);
+    this.#specialMappingName = symbols.get('special_mapping_name');
+    this.#hasGivenNames = symbols.has('anon_vma_name_alloc');
   }
 
   /** The name of an area without a file; empty when it has none. */
   anonymous(cursor: VmaCursor): string {
     const special = this.#specialMapping(cursor);
     if (special !== undefined) return special;
-    const start = gvaOfWords(cursor.startHigh, cursor.startLow);
-    const end = gvaOfWords(cursor.endHigh, cursor.endLow);
-    if (this.#isHeap(start, end)) return '[heap]';
-    if (start <= this.#limits.startStack && end >= this.#limits.startStack) return '[stack]';
+    if (this.#isHeap(cursor)) return '[heap]';
+    if (startAgainst(cursor, this.#startStack) <= 0 && endAgainst(cursor, this.#startStack) >= 0)
+      return '[stack]';
     const name = this.#givenName(cursor);
     return name === undefined ? '' : `[anon:${name}]`;
   }
@@ -62,18 +65,18 @@ export class AreaNames {
   }
 
   /** Both ends count as inside before 6.6; since then the area must overlap the heap (d3bb89ea9c13). */
-  #isHeap(start: bigint, end: bigint): boolean {
-    const { startBrk, brk } = this.#limits;
-    if (this.#kernel.layout.hasBackingFiles) return start < brk && end > startBrk;
-    return start <= brk && end >= startBrk;
+  #isHeap(cursor: VmaCursor): boolean {
+    const start = startAgainst(cursor, this.#brk);
+    const end = endAgainst(cursor, this.#startBrk);
+    return this.#kernel.layout.hasBackingFiles ? start < 0 && end > 0 : start <= 0 && end >= 0;
   }
 
   /** Of areas made by `_install_special_mapping()`: vDSO, vvar, `[uprobes]`. */
   #specialMapping(cursor: VmaCursor): string | undefined {
     const { vm_area_struct: layout, vm_operations_struct, vm_special_mapping } = this.#kernel.layout;
     const { memory } = this.#kernel;
+    if (this.#isNull(cursor, layout.vm_ops)) return undefined;
     const operations = this.#pointer(cursor, layout.vm_ops);
-    if (operations === gva(0n)) return undefined;
     const namer = new KernelObject(memory, operations).pointer(vm_operations_struct.name);
     if (namer === gva(0n) || namer !== this.#specialMappingName) return undefined;
     const mapping = new KernelObject(memory, this.#pointer(cursor, layout.vm_private_data));
@@ -83,14 +86,30 @@ export class AreaNames {
   /** The name that a program gave by `prctl(PR_SET_VMA_ANON_NAME)`, where the kernel keeps such names. */
   #givenName(cursor: VmaCursor): string | undefined {
     const { vm_area_struct: layout, anon_vma_name } = this.#kernel.layout;
-    if (layout.anon_name === undefined || anon_vma_name === undefined) return undefined;
+    if (!this.#hasGivenNames || layout.anon_name === undefined || anon_vma_name === undefined)
+      return undefined;
+    if (this.#isNull(cursor, layout.anon_name)) return undefined;
     const name = this.#pointer(cursor, layout.anon_name);
-    if (name === gva(0n)) return undefined;
     return this.#kernel.memory.readCString(gva(name + BigInt(anon_vma_name.name)), MAX_NAME);
+  }
+
+  #isNull(cursor: VmaCursor, offset: number): boolean {
+    const { physical } = this.#kernel.memory;
+    return (physical.u32(cursor.physical + offset) | physical.u32(cursor.physical + offset + 4)) === 0;
   }
 
   #pointer(cursor: VmaCursor, offset: number): GuestVirtualAddress {
     const { physical } = this.#kernel.memory;
     return gvaOfWords(physical.u32(cursor.physical + offset + 4), physical.u32(cursor.physical + offset));
   }
+}
+
+/** Below 0, 0 or above 0, as the area's start lies before, at or after an address. */
+function startAgainst(cursor: VmaCursor, address: Words): number {
+  return cursor.startHigh - address.high || cursor.startLow - address.low;
+}
+
+/** The same for the first address after the area. */
+function endAgainst(cursor: VmaCursor, address: Words): number {
+  return cursor.endHigh - address.high || cursor.endLow - address.low;
 }

@@ -1,7 +1,7 @@
 import { UnderwatchError } from '../../errors.ts';
 import { type GuestVirtualAddress, gva, gvaOfWords } from '../../memory/address.ts';
 import type { Cut } from '../cut.ts';
-import { type OpenFile, readFile } from '../files/file.ts';
+import { fileIdentity, type OpenFile, readFile } from '../files/file.ts';
 import type { KernelPath } from '../files/path.ts';
 import { octal } from '../files/text.ts';
 import type { Kernel } from '../kernel.ts';
@@ -15,21 +15,25 @@ type RowFile = Pick<MapsRow, 'major' | 'minor' | 'inode' | 'path'>;
 
 const NO_FILE: RowFile = { major: 0, minor: 0, inode: 0n, path: '' };
 
-/** Makes rows of the VMAs of one address space; looks at each file once. */
+/** Makes rows of the VMAs of one address space; looks at each file once. With a check, each row is real. */
 export class RowReader {
   readonly #kernel: Pick<Kernel, 'memory' | 'layout' | 'symbols'>;
   readonly #root: KernelPath;
   readonly #names: AreaNames;
-  readonly #files = new Map<GuestVirtualAddress, RowFile>();
+  /** By address in an image, by identity on a live guest. */
+  readonly #files = new Map<GuestVirtualAddress | string, RowFile>();
+  readonly #check: ConsistencyCheck | undefined;
   #cuts: Cut[] = [];
 
   constructor(
     kernel: Pick<Kernel, 'memory' | 'layout' | 'symbols'>,
     mm: GuestVirtualAddress,
     root: KernelPath,
+    check?: ConsistencyCheck,
   ) {
     this.#kernel = kernel;
     this.#root = root;
+    this.#check = check;
     this.#names = new AreaNames(kernel, mm);
   }
 
@@ -39,11 +43,11 @@ export class RowReader {
   }
 
   /** The row of the VMA that a cursor stands on; throws a VmaTreeError when the check finds it not to be real. */
-  read(cursor: VmaCursor, check: ConsistencyCheck | undefined): MapsRow {
+  read(cursor: VmaCursor): MapsRow {
     this.#cuts = [];
     const row = this.#row(cursor);
     try {
-      check?.require(cursor);
+      this.#check?.require(cursor);
     } catch (error) {
       this.#files.clear();
       throw error;
@@ -52,14 +56,17 @@ export class RowReader {
   }
 
   #row(cursor: VmaCursor): MapsRow {
-    const fileAddress = gvaOfWords(cursor.fileHigh, cursor.fileLow);
-    const file = fileAddress === gva(0n) ? undefined : this.#file(fileAddress);
+    const hasFile = (cursor.fileHigh | cursor.fileLow) !== 0;
+    const file = hasFile ? this.#file(gvaOfWords(cursor.fileHigh, cursor.fileLow)) : undefined;
+    const { major, minor, inode } = file ?? NO_FILE;
     return {
       start: gvaOfWords(cursor.startHigh, cursor.startLow),
       end: gvaOfWords(cursor.endHigh, cursor.endLow),
       permissions: permissionsOf(cursor.flagsLow),
       offset: file === undefined ? 0n : gva(gvaOfWords(cursor.offsetHigh, cursor.offsetLow) << 12n),
-      ...(file ?? NO_FILE),
+      major,
+      minor,
+      inode,
       path: this.#name(cursor, file),
     };
   }
@@ -75,11 +82,12 @@ export class RowReader {
   }
 
   #file(address: GuestVirtualAddress): RowFile {
-    const known = this.#files.get(address);
-    if (known !== undefined) return known;
     try {
+      const key = this.#check === undefined ? address : fileIdentity(this.#kernel, address);
+      const known = this.#files.get(key);
+      if (known !== undefined) return known;
       const file = this.#shown(readFile(this.#kernel, address, this.#root));
-      this.#files.set(address, file);
+      this.#files.set(key, file);
       return file;
     } catch (error) {
       this.#report(error, 'file', address);

@@ -41,7 +41,7 @@ export class VmaList implements VmaTree {
     for (let count = 0; (high | low) !== 0; count++) {
       if (count === MAX_VMAS) throw new VmaTreeError('limit', 'vm_area_struct', high, low);
       const end = count === 0 ? 0 : cursor.endPage;
-      this.#reader.load(cursor, high, low);
+      this.#reader.loadLimits(cursor, high, low);
       if (cursor.startPage < end) throw new VmaTreeError('cycle', 'vm_area_struct', high, low);
       if (direction === 'forward' ? cursor.endPage > page : cursor.startPage > page) break;
       lastHigh = high;
@@ -49,7 +49,10 @@ export class VmaList implements VmaTree {
       low = memory.physical.u32(cursor.physical + this.#layout.vm_next);
       high = memory.physical.u32(cursor.physical + this.#layout.vm_next + 4);
     }
-    if (direction === 'forward') return (high | low) !== 0;
+    if (direction === 'forward') {
+      if ((high | low) !== 0) this.#reader.loadRest(cursor);
+      return (high | low) !== 0;
+    }
     if ((lastHigh | lastLow) === 0) return false;
     this.#reader.load(cursor, lastHigh, lastLow);
     return true;

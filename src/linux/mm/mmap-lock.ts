@@ -3,8 +3,8 @@ import type { Kernel } from '../kernel.ts';
 
 /** `RWSEM_WRITER_LOCKED` (kernel/locking/rwsem.c): bit 0 of a read-write semaphore's count. */
 const WRITER_LOCKED = 1;
-/** How long one walk waits for writers in all, in milliseconds. In an image a held lock stays held. */
-const PATIENCE = 100;
+/** How long one walk waits for writers in all, in milliseconds: where a stopped guest holds the lock, no longer. */
+const PATIENCE = 1000;
 
 /**
  * Whether the guest is changing an address space at this moment: it holds `mm->mmap_lock` for writing while it
@@ -27,7 +27,7 @@ export class MmapLock {
     return this.#count >= 0 && (this.#kernel.memory.physical.u32(this.#count) & WRITER_LOCKED) !== 0;
   }
 
-  /** Lets a writer finish, for a tenth of a second in the life of this object. */
+  /** Lets a writer finish, for a second in the life of this object. */
   waitForWriter(): void {
     if (this.#patience <= 0 || !this.isHeldForWriting) return;
     const start = performance.now();

@@ -46,7 +46,10 @@ export class VmaRbTree implements VmaTree {
       if ((high | low) === 0) break;
       if (steps === MAX_STEPS) throw new VmaTreeError('limit', 'rb_node', high, low);
       this.#loadNode(cursor, high, low);
-      if (cursor.contains(page)) return true;
+      if (cursor.contains(page)) {
+        this.#reader.loadRest(cursor);
+        return true;
+      }
       const right = cursor.endPage <= page;
       if (right === (direction === 'backward')) {
         bestHigh = cursor.high;
@@ -65,9 +68,9 @@ export class VmaRbTree implements VmaTree {
     return cursor.startPage > 0 && this.seek(cursor.startPage - 1, direction, cursor);
   }
 
-  /** Loads the VMA that a node is embedded in. */
+  /** Loads the limits of the VMA that a node is embedded in. */
   #loadNode(cursor: VmaCursor, high: number, low: number): void {
     const borrow = low < this.#layout.vm_rb ? 1 : 0;
-    this.#reader.load(cursor, (high - borrow) >>> 0, (low - this.#layout.vm_rb) >>> 0);
+    this.#reader.loadLimits(cursor, (high - borrow) >>> 0, (low - this.#layout.vm_rb) >>> 0);
   }
 }

@@ -83,12 +83,18 @@ export class VmaReader {
    * read, belongs to another address space (it was freed and used again) or has limits that cannot be.
    */
   load(cursor: VmaCursor, high: number, low: number): void {
+    this.loadLimits(cursor, high, low);
+    this.loadRest(cursor);
+  }
+
+  /** As {@link load}, for the place and the limits of the area only: enough to go down a tree. */
+  loadLimits(cursor: VmaCursor, high: number, low: number): void {
     const { memory, layout } = this.#kernel;
+    const { physical } = memory;
     const vma = layout.vm_area_struct;
     const at = low % 8 === 0 ? memory.tryLocate(high, low) : -1;
-    if (at < 0 || !memory.physical.contains(at, vma.size))
+    if (at < 0 || !physical.contains(at, vma.size))
       throw new VmaTreeError('unreadable', 'vm_area_struct', high, low);
-    const { physical } = memory;
     cursor.high = high;
     cursor.low = low;
     cursor.physical = at;
@@ -96,6 +102,20 @@ export class VmaReader {
     cursor.startHigh = physical.u32(at + vma.vm_start + 4);
     cursor.endLow = physical.u32(at + vma.vm_end);
     cursor.endHigh = physical.u32(at + vma.vm_end + 4);
+    const plausible =
+      physical.u32(at + vma.vm_mm) === this.#mmLow &&
+      physical.u32(at + vma.vm_mm + 4) === this.#mmHigh &&
+      cursor.startPage < cursor.endPage &&
+      ((cursor.startLow | cursor.endLow) & 0xfff) === 0 &&
+      cursor.endHigh >>> 31 === 0;
+    if (!plausible) throw new VmaTreeError('torn', 'vm_area_struct', high, low);
+  }
+
+  /** Fills in what {@link loadLimits} left out of the area that the cursor stands on. */
+  loadRest(cursor: VmaCursor): void {
+    const { physical } = this.#kernel.memory;
+    const vma = this.#kernel.layout.vm_area_struct;
+    const at = cursor.physical;
     cursor.flagsLow = physical.u32(at + vma.vm_flags);
     cursor.flagsHigh = physical.u32(at + vma.vm_flags + 4);
     cursor.offsetLow = physical.u32(at + vma.vm_pgoff);
@@ -104,14 +124,5 @@ export class VmaReader {
     cursor.fileHigh = physical.u32(at + vma.vm_file + 4);
     cursor.protectionLow = physical.u32(at + vma.vm_page_prot);
     cursor.protectionHigh = physical.u32(at + vma.vm_page_prot + 4);
-    const mmLow = physical.u32(at + vma.vm_mm);
-    const mmHigh = physical.u32(at + vma.vm_mm + 4);
-    const plausible =
-      mmLow === this.#mmLow &&
-      mmHigh === this.#mmHigh &&
-      cursor.startPage < cursor.endPage &&
-      ((cursor.startLow | cursor.endLow) & 0xfff) === 0 &&
-      cursor.endHigh >>> 31 === 0;
-    if (!plausible) throw new VmaTreeError('torn', 'vm_area_struct', high, low);
   }
 }

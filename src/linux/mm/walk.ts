@@ -34,7 +34,8 @@ export function walkVmas(
 ): Cut | undefined {
   const walk = new VmaWalk(mm, visit, options);
   let cut: Cut | undefined;
-  for (const tree of vmaTrees(kernel, mm)) {
+  // The list, where there is one, has the neighbours of a VMA at hand; the red-black tree does not.
+  for (const tree of vmaTrees(kernel, mm).reverse()) {
     cut = walk.along(tree);
     if (cut === undefined || cut.reason === 'limit') return cut;
   }

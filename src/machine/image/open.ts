@@ -2,7 +2,7 @@ import { ImageFile } from './file/image-file.ts';
 import { identify, type OpenContent, openContent } from './formats.ts';
 import { type Image, ImageError } from './image.ts';
 import { type FileRange, openRaw } from './raw.ts';
-import { CachedMemory } from './store/cached-memory.ts';
+import { ImageMemory } from './store/image-memory.ts';
 
 /** What may be said about an image that its content does not say. */
 export interface ImageOptions {
@@ -33,7 +33,7 @@ function open(file: ImageFile, { ranges }: ImageOptions): Image {
   const content: OpenContent =
     ranges === undefined ? openContent(file, identify(file)) : openRaw(file, ranges);
   const { format, source, notes, vmcoreinfo, vcpus = [] } = content;
-  const memory = new CachedMemory(source, () => {
+  const memory = new ImageMemory(source, () => {
     content.release?.();
     file[Symbol.dispose]();
   });

@@ -1,26 +1,13 @@
 import { PhysicalMemoryError, type PhysicalRange } from '../../../memory/physical-memory.ts';
-import { type Compression, decompress } from '../codec/decompress.ts';
+import { decompress } from '../codec/decompress.ts';
 import { DecompressionError } from '../codec/error.ts';
 import { readNotes } from '../elf/notes.ts';
-import { BlockCache } from '../file/block-cache.ts';
-import { type ByteSource, type FileExtent, readUpTo, text, u64 } from '../file/bytes.ts';
+import { type ByteSource, type FileExtent, readUpTo, text } from '../file/bytes.ts';
 import type { ImageContent } from '../image.ts';
 import { damaged, PAGE_SIZE, type PageSource, readByPages } from '../store/page-source.ts';
 import { type KdumpHeader, readKdumpHeader } from './header.ts';
 import { PageBitmap } from './page-bitmap.ts';
-
-/** `struct page_desc`: offset (64 bits), size, flags (32 bits each), page flags (64 bits). */
-const DESCRIPTOR_SIZE = 24;
-
-/** `flags` of a descriptor: DUMP_DH_COMPRESSED_ZLIB, _LZO, _SNAPPY, _ZSTD. */
-const COMPRESSIONS = new Map<number, Compression>([
-  [0x0, 'none'],
-  [0x1, 'zlib'],
-  [0x2, 'lzo'],
-  [0x4, 'snappy'],
-  [0x20, 'zstd'],
-]);
-const COMPRESSION_FLAGS = 0x27;
+import { type PageDescriptor, PageDescriptors } from './page-descriptors.ts';
 
 /** VMCOREINFO is one page; notes are a few hundred bytes a vCPU. */
 const MAXIMUM_EXTENT = 2 ** 24;
@@ -58,25 +45,27 @@ class KdumpSource implements PageSource {
   readonly #dumped: PageBitmap;
   /** What can be read: pages that were dumped, and pages of zeros that were left out. */
   readonly #readable: PageBitmap;
-  readonly #descriptors: BlockCache;
-  readonly #descriptor = new DataView(new ArrayBuffer(DESCRIPTOR_SIZE));
+  readonly #descriptors: PageDescriptors;
   readonly #stored = new Uint8Array(PAGE_SIZE);
   readonly #scratch = new Uint8Array(PAGE_SIZE);
   #ranges: readonly PhysicalRange[] | undefined;
+  /** File offset of a page of zeros: QEMU stores one and lets every other refer to it. */
+  #zeroPlace = -1;
 
   constructor(file: ByteSource, header: KdumpHeader, notes: string[]) {
     this.#file = file;
     this.#header = header;
     const { bitmapOffset, bitmapBytes, frames } = header;
-    if (bitmapOffset + bitmapBytes > file.size) notes.push('the dump was cut short within its bitmaps');
+    const whole = bitmapOffset + bitmapBytes <= file.size;
+    if (!whole) notes.push('the dump was cut short within its bitmaps');
     // Two bitmaps of equal size, or in the oldest dumps one alone.
     const two = 2 * Math.ceil(frames / 8) <= bitmapBytes;
     this.#dumped = readBitmap(file, two ? bitmapOffset + bitmapBytes / 2 : bitmapOffset, frames);
-    const zeros = two && header.dumpLevel === ONLY_ZERO_PAGES;
+    const zeros = whole && two && header.dumpLevel === ONLY_ZERO_PAGES;
     this.#readable = zeros ? readBitmap(file, bitmapOffset, frames) : this.#dumped;
-    this.#descriptors = new BlockCache(file);
-    const end = header.descriptorOffset + this.#dumped.total * DESCRIPTOR_SIZE;
-    if (end > file.size) notes.push('the dump was cut short within its page descriptors');
+    this.#descriptors = new PageDescriptors(file, header.descriptorOffset, this.#dumped.total);
+    if (this.#descriptors.cutShort())
+      notes.push('the dump was cut short: pages beyond its end are unreadable');
   }
 
   /** As there may be a range for every other page, found only when asked for. */
@@ -99,36 +88,31 @@ class KdumpSource implements PageSource {
   readonly #readPage = (page: number, target: Uint8Array): void => {
     const frame = page / PAGE_SIZE;
     if (!this.contains(page, PAGE_SIZE)) throw new PhysicalMemoryError(page);
-    if (!this.#dumped.has(frame)) {
+    const descriptor = this.#dumped.has(frame) ? this.#descriptor(page, frame) : undefined;
+    if (descriptor === undefined || descriptor.offset === this.#zeroPlace) {
       target.fill(0);
       return;
     }
-    const { compression, bytes } = this.#storedPage(page, frame);
+    this.#decompress(page, descriptor, target);
+    if (target.every((byte) => byte === 0)) this.#zeroPlace = descriptor.offset;
+  };
+
+  #descriptor(page: number, frame: number): PageDescriptor {
+    const descriptor = this.#descriptors.read(this.#dumped.rank(frame));
+    if (descriptor === undefined)
+      throw damaged(page, 'its descriptor is damaged or beyond the end of the dump');
+    return descriptor;
+  }
+
+  #decompress(page: number, { offset, size, compression }: PageDescriptor, target: Uint8Array): void {
+    const bytes = this.#stored.subarray(0, size);
+    if (this.#file.read(offset, bytes) < size) throw damaged(page, 'it lies beyond the end of the dump');
     try {
       decompress(compression, bytes, target);
     } catch (error) {
       if (error instanceof DecompressionError) throw damaged(page, `${compression}: ${error.message}`);
       throw error;
     }
-  };
-
-  #storedPage(
-    page: number,
-    frame: number,
-  ): { readonly compression: Compression; readonly bytes: Uint8Array } {
-    const at = this.#header.descriptorOffset + this.#dumped.rank(frame) * DESCRIPTOR_SIZE;
-    const view = this.#descriptor;
-    if (this.#descriptors.read(at, new Uint8Array(view.buffer)) < DESCRIPTOR_SIZE) {
-      throw damaged(page, 'its descriptor lies beyond the end of the dump');
-    }
-    const size = view.getUint32(8, true);
-    const compression = COMPRESSIONS.get(view.getUint32(12, true) & COMPRESSION_FLAGS);
-    if (compression === undefined || size === 0 || size > PAGE_SIZE)
-      throw damaged(page, 'its descriptor is damaged');
-    const bytes = this.#stored.subarray(0, size);
-    if (this.#file.read(u64(view, 0), bytes) < size)
-      throw damaged(page, 'it lies beyond the end of the dump');
-    return { compression, bytes };
   }
 }
 

@@ -19,6 +19,9 @@ const MAXIMUM_STORED = 4 + 32 + MAXIMUM_FRAME + Math.floor(MAXIMUM_FRAME / 6);
 /** 256 GiB in full frames. */
 const MAXIMUM_FRAMES = 2 ** 22;
 
+/** Frames without memory: the stream's name at the start of each range, and padding. */
+const MAXIMUM_SKIPPED = 2 ** 16;
+
 /** After a range's last frame comes the length of its frames, 8 bytes. */
 const TRAILER_SIZE = 8;
 const CHECKSUM_SIZE = 4;
@@ -116,7 +119,7 @@ class FrameWalk {
     const end = this.#position + 4 + stored;
     if (kind >= FIRST_SKIPPABLE) {
       this.#position = end;
-      return ++this.#skipped > MAXIMUM_FRAMES ? undefined : 0;
+      return ++this.#skipped > MAXIMUM_SKIPPED ? undefined : 0;
     }
     if (kind > UNCOMPRESSED || stored <= CHECKSUM_SIZE || stored > MAXIMUM_STORED || end > this.#file.size)
       return undefined;

@@ -1,5 +1,7 @@
 import type { ByteSource } from '../file/bytes.ts';
 
+/** After a skip a page's header is wanted, and the next is 4 KiB away; pages of zeros follow one another closely. */
+const FIRST_WINDOW = 64;
 const WINDOW = 4096;
 
 /** The stream ends where more was expected. */
@@ -60,8 +62,10 @@ export class StreamCursor {
   #take(length: number): number {
     let at = this.position - this.#start;
     if (at < 0 || at + length > this.#length) {
+      const goesOn = this.position <= this.#start + this.#length && this.#length > 0;
+      const wanted = goesOn ? WINDOW : Math.max(FIRST_WINDOW, length);
       this.#start = this.position;
-      this.#length = this.#source.read(this.position, this.#window);
+      this.#length = this.#source.read(this.position, this.#window.subarray(0, wanted));
       if (this.#length < length) throw new StreamEnd();
       at = 0;
     }

@@ -3,7 +3,7 @@ import { PhysicalMemoryError, type PhysicalRange } from '../../../memory/physica
 /** Bytes in a page frame: the unit of every format that stores pages. */
 export const PAGE_SIZE = 4096;
 
-/** Guest-physical addresses end here (2^44, 16 TiB): what the page cache's tags can tell apart. */
+/** Guest-physical addresses end here (2^44, 16 TiB): bitmaps and tables for more would not be those of a machine. */
 export const ADDRESS_LIMIT = 2 ** 44;
 
 /** A source names at most this many ranges: forged tables could name more than fit in memory. */

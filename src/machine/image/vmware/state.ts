@@ -39,9 +39,11 @@ export function readVmwareState(file: ByteSource): VmwareState {
   const values = new Map<string, number>();
   let memory: FileExtent | undefined;
   let at = position;
-  for (let count = 0; count < MAXIMUM_TAGS; count++) {
-    const tag = readTag(file, at);
-    if (tag === undefined) break;
+  for (let count = 0; ; count++) {
+    const tag = count < MAXIMUM_TAGS ? readTag(file, at) : undefined;
+    if (tag === undefined)
+      throw new ImageError('what the VMware state says of memory has no end: it is damaged or cut short');
+    if (tag === 'end') break;
     if (tag.value !== undefined) values.set(tag.key, tag.value);
     if (tag.block !== undefined && tag.name === 'Memory') memory = checkedMemory(tag.block);
     at = tag.end;
@@ -73,8 +75,8 @@ interface Tag {
   readonly end: number;
 }
 
-/** The tag at `position`, or undefined at the end of the group or of the file. */
-function readTag(file: ByteSource, position: number): Tag | undefined {
+/** The tag at `position`; `end` at the end of the group, undefined at the end of the file. */
+function readTag(file: ByteSource, position: number): Tag | 'end' | undefined {
   const head = readUpTo(file, position, 2 + 255 + 3 * 4 + 18);
   const view = new DataView(head.buffer, head.byteOffset, head.length);
   const [flags = 0, nameLength = 0] = head;
@@ -83,8 +85,8 @@ function readTag(file: ByteSource, position: number): Tag | undefined {
   const afterName = 2 + nameLength;
   const afterIndices = afterName + 4 * indices;
   const isBlock = size >= FIRST_BLOCK_SIZE;
-  if ((flags === 0 && nameLength === 0) || head.length < afterIndices + (isBlock ? 18 : size))
-    return undefined;
+  if (head.length >= 2 && flags === 0 && nameLength === 0) return 'end';
+  if (head.length < 2 || head.length < afterIndices + (isBlock ? 18 : size)) return undefined;
   const name = text(head.subarray(2, afterName));
   const key = indices > 0 ? `${name}[${view.getUint32(afterName, true)}]` : name;
   if (!isBlock) {

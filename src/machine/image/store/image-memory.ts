@@ -1,0 +1,118 @@
+import { PageCache } from '../../../memory/page-cache.ts';
+import {
+  type PhysicalMemory,
+  PhysicalMemoryError,
+  type PhysicalRange,
+} from '../../../memory/physical-memory.ts';
+import { ADDRESS_LIMIT, type PageSource } from './page-source.ts';
+
+/** 64 MiB of pages: what a walk of 300,000 VMAs touches. The system commits them as they are used. */
+const CACHED_PAGES = 16_384;
+
+/**
+ * Guest-physical memory of an image, cached by the page. Images may have a page in part (ranges of LiME's end where
+ * the firmware says, files are cut anywhere); such pages are not cached, and what there is of them can be read.
+ */
+export class ImageMemory extends PageCache {
+  /** @param close lets go of the files behind the source */
+  constructor(source: PageSource, close: () => void) {
+    super(new SourceMemory(source, close), CACHED_PAGES);
+  }
+
+  override u8(address: number): number {
+    try {
+      return super.u8(address);
+    } catch (error) {
+      this.#mustHave(address, 1, error);
+      return this.source.u8(address);
+    }
+  }
+
+  override u16(address: number): number {
+    try {
+      return super.u16(address);
+    } catch (error) {
+      this.#mustHave(address, 2, error);
+      return this.source.u16(address);
+    }
+  }
+
+  override u32(address: number): number {
+    try {
+      return super.u32(address);
+    } catch (error) {
+      this.#mustHave(address, 4, error);
+      return this.source.u32(address);
+    }
+  }
+
+  override read(address: number, target: Uint8Array): void {
+    try {
+      super.read(address, target);
+    } catch (error) {
+      this.#mustHave(address, target.length, error);
+      this.source.read(address, target);
+    }
+  }
+
+  /** Throws `error` unless the image has those bytes, so that only the rest of their page made it fail. */
+  #mustHave(address: number, length: number, error: unknown): void {
+    if (!this.source.contains(address, length)) throw error;
+  }
+}
+
+/** What is left of an image that was closed. */
+const NOTHING: PageSource = {
+  ranges: [],
+  contains: () => false,
+  read: (address) => {
+    throw new PhysicalMemoryError(address, 'the image is closed');
+  },
+};
+
+/** A source as physical memory, without a cache; its words serve pages that are there in part. */
+class SourceMemory implements PhysicalMemory {
+  #source: PageSource;
+  readonly #close: () => void;
+  readonly #view = new DataView(new ArrayBuffer(4));
+
+  constructor(source: PageSource, close: () => void) {
+    this.#source = source;
+    this.#close = close;
+  }
+
+  get ranges(): readonly PhysicalRange[] {
+    return this.#source.ranges;
+  }
+
+  u8(address: number): number {
+    return this.#word(address, 1).getUint8(0);
+  }
+
+  u16(address: number): number {
+    return this.#word(address, 2).getUint16(0, true);
+  }
+
+  u32(address: number): number {
+    return this.#word(address, 4).getUint32(0, true);
+  }
+
+  read(address: number, target: Uint8Array): void {
+    if (!(address >= 0 && address + target.length <= ADDRESS_LIMIT)) throw new PhysicalMemoryError(address);
+    this.#source.read(address, target);
+  }
+
+  contains(address: number, length: number): boolean {
+    return address >= 0 && address + length <= ADDRESS_LIMIT && this.#source.contains(address, length);
+  }
+
+  [Symbol.dispose](): void {
+    this.#source = NOTHING;
+    this.#close();
+  }
+
+  #word(address: number, length: number): DataView {
+    this.read(address, new Uint8Array(this.#view.buffer, 0, length));
+    return this.#view;
+  }
+}
