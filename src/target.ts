@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { UsageError } from './errors.ts';
 import { findKernel } from './linux/find-kernel.ts';
 import type { Kernel } from './linux/kernel.ts';
 import { openImage } from './machine/image/open.ts';
@@ -23,8 +25,10 @@ export interface OpenOptions {
  * Opens the machine that a target names: `qemu:PATH` with PATH a QMP socket, or the path of a memory image.
  * Throws a UsageError for a name that cannot be one, and a TargetError for what is not a machine or an image.
  */
-export function openMachine(target: string): Promise<Machine> {
-  return target.startsWith(QEMU_SCHEME) ? attachQemu(target) : Promise.resolve(openImage(target));
+export async function openMachine(target: string): Promise<Machine> {
+  if (target.startsWith(QEMU_SCHEME)) return attachQemu(target);
+  if (!existsSync(target)) throw new UsageError(`there is no image ${target}`);
+  return openImage(target);
 }
 
 /**

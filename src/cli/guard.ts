@@ -21,11 +21,10 @@ export function guardCommand(): Command {
     .description('protect the processes that a policy names; a line an event')
     .addArgument(targetArgument())
     .requiredOption('--policy <FILE>', 'which processes, and what to do (YAML)')
-    .option(
-      '--events <KINDS>',
-      `also report these, separated by commas: ${OPTIONAL_EVENTS.join(', ')}`,
-      parseEvents,
-      [],
+    .addOption(
+      new Option('--events <KINDS>', `also report these, separated by commas: ${OPTIONAL_EVENTS.join(', ')}`)
+        .argParser(parseEvents)
+        .default([], 'none'),
     )
     .addOption(
       new Option('--transport <NAME>', 'how traps reach the engine')
