@@ -20,10 +20,19 @@ export interface LiveMachine {
   readonly hypervisor: string;
   /** Reads every vCPU's registers without a debugger and without a noticeable pause. */
   readVcpus(): Promise<readonly VcpuState[]>;
+  /** Connects to the port by which the guest can call us; undefined where the machine was started without one. */
+  doorbell?(): Promise<Doorbell | undefined>;
   /** Attaches the debugger; the machine stands still on return. Throws a TargetError when there can be none. */
   debug(): Promise<Debugger>;
   /** Settles when the machine goes away; never rejects. */
   readonly gone: Promise<void>;
+}
+
+/** An I/O port of the guest; what is written to it reaches us at once, and costs the guest no stop. */
+export interface Doorbell extends Disposable {
+  readonly port: number;
+  /** Calls `listener` when bytes have arrived; what they are does not matter. */
+  onRing(listener: () => void): void;
 }
 
 /** The registers of one vCPU together with the one that no gdbstub names. */
@@ -46,7 +55,9 @@ export type RegisterChanges = Partial<Record<RegisterName, bigint>>;
 
 /**
  * A debugger on a live machine: all vCPUs stop together and go on together. Every method but `interrupt`
- * needs the machine stopped. Disposing takes away every breakpoint and leaves the machine running.
+ * needs the machine stopped. Disposing takes away every breakpoint and leaves the machine running. A pause by
+ * somebody else (`stop` in a monitor) is not a stop: the machine counts as running, and stays paused until they
+ * let it go on, also when the debugger is disposed of.
  */
 export interface Debugger extends AsyncDisposable {
   /** The vCPUs, by the gdbstub's thread number (from 1 on). */

@@ -22,7 +22,12 @@ export async function installGuarded(guest: Guest): Promise<void> {
 export function policyText(action: 'audit' | 'block'): string {
   const rule = (path: string, allow: string) =>
     `  - { match: { path: ${path} }, action: ${action}, allow: [${allow}] }\n`;
-  const rules = [rule('/lab/benign/jit', 'jit'), rule('/lab/attack/*', ''), rule('/lab/benign/*', ''), rule(GUARDED, 'jit')];
+  const rules = [
+    rule('/lab/benign/jit', 'jit'),
+    rule('/lab/attack/*', ''),
+    rule('/lab/benign/*', ''),
+    rule(GUARDED, 'jit'),
+  ];
   return `version: 1\nprocesses:\n${rules.join('')}`;
 }
 

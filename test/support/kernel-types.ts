@@ -35,6 +35,7 @@ const SIZES: Readonly<Record<string, number>> = {
   'vm_area_struct.vm_rb': 24,
   'vm_area_struct.shared': 32,
   'anon_vma_name.name': 80,
+  'backing_file.file': 64,
 };
 
 /**

@@ -119,8 +119,8 @@ class MapleWriter {
       ? [layout.arange_pivots, layout.arange_slots, 10]
       : [layout.range_pivots, layout.range_slots, 16];
     entries.forEach(({ last, value }, index) => {
-      // The node that ends the tree leaves its last pivot 0, as the kernel may.
-      const pivot = isLast && index === entries.length - 1 ? 0n : last;
+      // The node that ends the tree leaves its last pivot 0, as the kernel may, unless it is the only one.
+      const pivot = isLast && index > 0 && index === entries.length - 1 ? 0n : last;
       if (index < count - 1) kernel.put(node, pivots + 8 * index, pivot);
       kernel.put(node, slots + 8 * index, value);
     });

@@ -1,7 +1,8 @@
 import * as v from 'valibot';
 import { TargetError } from '../../errors.ts';
 import type { WritablePhysicalMemory } from '../../memory/physical-memory.ts';
-import type { Debugger, LiveMachine, Machine, VcpuState } from '../machine.ts';
+import type { Debugger, Doorbell, LiveMachine, Machine, VcpuState } from '../machine.ts';
+import { connectDebugConsole } from './debug-console.ts';
 import { QemuDebugger } from './debugger.ts';
 import { findGdbEndpoint } from './gdb-endpoint.ts';
 import { parseMonitorRegisters } from './monitor-registers.ts';
@@ -43,7 +44,8 @@ class QemuMachine implements Machine, LiveMachine {
   readonly #target: QemuTarget;
   readonly #qmp: QmpClient;
   readonly #peer: PeerCredentials | undefined;
-  #debugger: Promise<Debugger> | undefined;
+  #debugger: QemuDebugger | undefined;
+  #attaching = false;
 
   constructor(
     name: string,
@@ -70,25 +72,30 @@ class QemuMachine implements Machine, LiveMachine {
     return parseMonitorRegisters(await this.#qmp.monitor('info registers -a'));
   }
 
-  /** One debugger a machine; another one can be had once the machine is attached to again. */
-  debug(): Promise<Debugger> {
-    if (this.#debugger !== undefined)
-      return Promise.reject(new TargetError(`${this.name} is being debugged already`));
-    this.#debugger = this.#attachDebugger();
-    return this.#debugger;
+  doorbell(): Promise<Doorbell | undefined> {
+    return connectDebugConsole(this.#qmp);
+  }
+
+  /** One debugger at a time. */
+  async debug(): Promise<Debugger> {
+    if (this.#attaching || this.#debugger?.detached === false) {
+      throw new TargetError(`${this.name} is being debugged already`);
+    }
+    this.#attaching = true;
+    try {
+      const uid = this.#peer?.uid ?? process.getuid?.() ?? 0;
+      const endpoint = await findGdbEndpoint(this.#qmp, uid, this.#target.gdb);
+      this.#debugger = await QemuDebugger.attach(endpoint, qmpRunControl(this.#qmp));
+      return this.#debugger;
+    } finally {
+      this.#attaching = false;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const attached = await this.#debugger?.catch(() => undefined);
-    await attached?.[Symbol.asyncDispose]();
+    await this.#debugger?.[Symbol.asyncDispose]();
     this.memory[Symbol.dispose]();
     await this.#qmp[Symbol.asyncDispose]();
-  }
-
-  async #attachDebugger(): Promise<Debugger> {
-    const uid = this.#peer?.uid ?? process.getuid?.() ?? 0;
-    const endpoint = await findGdbEndpoint(this.#qmp, uid, this.#target.gdb);
-    return QemuDebugger.attach(endpoint, qmpRunControl(this.#qmp));
   }
 }
 

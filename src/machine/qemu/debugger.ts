@@ -80,6 +80,11 @@ export class QemuDebugger implements Debugger {
     return this.#vcpus;
   }
 
+  /** Whether it was disposed of. */
+  get detached(): boolean {
+    return this.#disposal !== undefined;
+  }
+
   get running(): boolean {
     return this.#running;
   }
@@ -237,16 +242,11 @@ export class QemuDebugger implements Debugger {
     await this.#endpoint.release();
   }
 
-  /** For a connection that failed while QEMU lives: another one, as breakpoints outlive a connection. */
+  /** For a connection that failed while QEMU lives: breakpoints outlive a connection, but not the next one's start. */
   async #removeBreakpointsAfresh(): Promise<void> {
     await this.#stub.client.close();
     const client = await GdbClient.connect(this.#endpoint.address);
-    try {
-      const stub = await GdbStub.open(client, CONNECT_TIMEOUT_MS);
-      await stub.removeBreakpoints(this.#breakpoints);
-    } finally {
-      await client.close();
-    }
+    await GdbStub.open(client, CONNECT_TIMEOUT_MS).finally(() => client.close());
   }
 
   #check(): void {

@@ -1,6 +1,7 @@
 import { chownSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
 import { TargetError, UsageError } from '../../errors.ts';
 import type { GdbAddress } from './gdb-client.ts';
@@ -15,6 +16,8 @@ export interface GdbEndpoint {
 
 const Chardevs = v.array(v.object({ label: v.string(), filename: v.string() }));
 const DISCONNECTED = 'disconnected:';
+/** Begins the path of the folder that a stub of our own is in. */
+const OWN_FOLDER = join(tmpdir(), 'underwatch-gdb-');
 
 /**
  * The gdbstub of a QEMU: the one that its user named, else the one that QEMU has open, else a new one.
@@ -25,15 +28,26 @@ const DISCONNECTED = 'disconnected:';
  */
 export async function findGdbEndpoint(qmp: QmpClient, owner: number, named?: string): Promise<GdbEndpoint> {
   if (named !== undefined) return { address: parseGdbAddress(named), release: async () => {} };
-  const chardevs = await qmp.query(Chardevs, 'query-chardev');
-  const open =
-    chardevs.find(({ label }) => label === 'gdb') ?? chardevs.find(({ label }) => /gdb/i.test(label));
-  if (open === undefined) return openEndpoint(qmp, owner);
-  const place = open.filename.replace(DISCONNECTED, '');
-  if (!open.filename.startsWith(DISCONNECTED)) {
+  const found = await findStub(qmp);
+  if (found === undefined) return openEndpoint(qmp, owner);
+  const place = found.replace(DISCONNECTED, '');
+  if (!found.startsWith(DISCONNECTED)) {
     throw new TargetError(`another debugger is connected to QEMU's gdbstub (${place}): close it first`);
   }
-  return { address: parseGdbAddress(place), release: async () => {} };
+  const address = parseGdbAddress(place);
+  const isOwn = 'path' in address && address.path.startsWith(OWN_FOLDER);
+  return { address, release: isOwn ? () => closeOwn(qmp, dirname(address.path)) : async () => {} };
+}
+
+/** What QEMU says of the stub's character device; one that was closed just now is given time to become free. */
+async function findStub(qmp: QmpClient): Promise<string | undefined> {
+  for (let attempt = 1; ; attempt++) {
+    const chardevs = await qmp.query(Chardevs, 'query-chardev');
+    const stub =
+      chardevs.find(({ label }) => label === 'gdb') ?? chardevs.find(({ label }) => /gdb/i.test(label));
+    if (stub === undefined || stub.filename.startsWith(DISCONNECTED) || attempt === 5) return stub?.filename;
+    await sleep(100);
+  }
 }
 
 /** `unix:PATH,server=on`, `tcp:HOST:PORT`, or a plain path. */
@@ -54,24 +68,25 @@ function reachable(host: string): string {
 
 /** Opens a stub by the monitor, on a socket in a folder that only QEMU's user can enter. */
 async function openEndpoint(qmp: QmpClient, owner: number): Promise<GdbEndpoint> {
-  const folder = mkdtempSync(join(tmpdir(), 'underwatch-'));
+  const folder = mkdtempSync(OWN_FOLDER);
   const path = join(folder, 'gdb.sock');
-  const remove = () => rmSync(folder, { recursive: true, force: true });
   try {
     if (process.getuid?.() === 0 && owner !== 0) chownSync(folder, owner, -1);
     const said = await qmp.monitor(`gdbserver unix:${path},server=on,wait=off`);
-    if (!said.startsWith('Waiting for gdb connection')) {
-      throw new TargetError(
-        `QEMU opens no gdbstub (${said.trim() || 'no reason given'}): start it with -gdb unix:PATH,server=on,wait=off`,
-      );
+    if (said.startsWith('Waiting for gdb connection')) {
+      return { address: { path }, release: () => closeOwn(qmp, folder) };
     }
+    throw new TargetError(
+      `QEMU opens no gdbstub (${said.trim() || 'no reason given'}): start it with -gdb unix:PATH,server=on,wait=off`,
+    );
   } catch (error) {
-    remove();
+    rmSync(folder, { recursive: true, force: true });
     throw error;
   }
-  const release = async () => {
-    await qmp.monitor('gdbserver none').catch(() => {});
-    remove();
-  };
-  return { address: { path }, release };
+}
+
+/** Closes a stub of our own; also one that an engine which was killed left behind. */
+async function closeOwn(qmp: QmpClient, folder: string): Promise<void> {
+  await qmp.monitor('gdbserver none').catch(() => {});
+  rmSync(folder, { recursive: true, force: true });
 }

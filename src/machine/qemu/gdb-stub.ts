@@ -28,10 +28,12 @@ export class GdbStub {
     this.#description = description;
   }
 
-  /** Agrees on features and reads the target description. */
+  /** Agrees on features, reads the target description, and takes away breakpoints that another client left behind. */
   static async open(client: GdbClient, timeout?: number): Promise<GdbStub> {
     await client.request('qSupported:multiprocess+;xmlRegisters=i386', timeout);
-    return new GdbStub(client, await TargetDescription.read((name) => readDocument(client, name)));
+    const stub = new GdbStub(client, await TargetDescription.read((name) => readDocument(client, name)));
+    await stub.#removeForeignBreakpoints();
+    return stub;
   }
 
   /** The vCPUs, ascending. */
@@ -114,6 +116,16 @@ export class GdbStub {
   async flushTranslations(vcpu: number): Promise<void> {
     const registers = await this.readRegisters(vcpu);
     await this.writeRegisters(vcpu, { cr3: registers.get('cr3') });
+  }
+
+  /**
+   * Asked why the machine stands still, QEMU takes away the breakpoints of the vCPU that is selected to go on
+   * (gdbstub.c, handle_target_halt). Its answers are stop replies, which nobody listens to yet.
+   */
+  async #removeForeignBreakpoints(): Promise<void> {
+    const vcpus = await this.vcpus();
+    for (const vcpu of vcpus) await this.client.requests([`Hcp1.${vcpu.toString(16)}`], '?');
+    await this.expectOk(this.#select(vcpus[0] ?? 1));
   }
 
   #select(vcpu: number): string[] {

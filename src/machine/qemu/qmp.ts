@@ -204,6 +204,7 @@ async function open(path: string): Promise<Socket> {
     return socket;
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
+    if (code === 'EAGAIN') throw new TargetError(silence(path), { cause });
     if (code === 'ECONNREFUSED')
       throw new TargetError(`nobody listens on ${path}: its QEMU has ended`, { cause });
     if (code === 'EACCES')

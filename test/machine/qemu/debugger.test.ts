@@ -30,6 +30,13 @@ describe.each([
   });
 });
 
+test('breakpoints that another client left behind are gone', async () => {
+  await using stub = await FakeGdbstub.start();
+  stub.breakpoints.add('1234');
+  await using _ = await QemuDebugger.attach(stub.endpoint, stub);
+  expect(stub.breakpoints.size).toBe(0);
+});
+
 describe('stops', () => {
   test('a breakpoint names its vCPU, and resuming changes registers in one write', async () => {
     await using stub = await FakeGdbstub.start();

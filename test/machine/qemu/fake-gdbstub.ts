@@ -40,6 +40,8 @@ export class FakeGdbstub implements AsyncDisposable, RunControl {
   /** Every packet that came, and `^C`. */
   readonly log: string[] = [];
   readonly breakpoints = new Set<string>();
+  /** vCPUs whose breakpoints were taken away by `?`. */
+  readonly cleared = new Set<number>();
   /** Registers by number, of each vCPU; vCPU 1 comes first. */
   readonly registers: Map<number, bigint>[] = [new Map(), new Map()];
   status = 'running';
@@ -49,6 +51,7 @@ export class FakeGdbstub implements AsyncDisposable, RunControl {
   readonly #listeners = new Set<() => void>();
   readonly #stopsAtConnect: boolean;
   #selected = 1;
+  #continued = 1;
 
   private constructor(stopsAtConnect: boolean) {
     this.#stopsAtConnect = stopsAtConnect;
@@ -135,11 +138,20 @@ export class FakeGdbstub implements AsyncDisposable, RunControl {
       const rest = DOCUMENTS[document[1] ?? '']?.slice(Number.parseInt(document[2] ?? '', 16)) ?? '';
       return rest.length > 300 ? `m${rest.slice(0, 300)}` : `l${rest}`;
     }
+    if (packet === '?') {
+      this.cleared.add(this.#continued);
+      if (this.cleared.size === this.registers.length) this.breakpoints.clear();
+      return 'T05core:01;';
+    }
     if (packet.startsWith('qSupported')) return 'PacketSize=1000;qXfer:features:read+;multiprocess+';
     if (packet === 'qfThreadInfo') return 'mp01.01';
     if (packet === 'qsThreadInfo') {
       const asked = this.log.slice(this.log.lastIndexOf('qfThreadInfo')).length;
       return asked <= this.registers.length ? `mp01.0${asked}` : 'l';
+    }
+    if (packet.startsWith('Hcp1.')) {
+      this.#continued = Number.parseInt(packet.slice(5), 16);
+      return 'OK';
     }
     if (packet.startsWith('Hgp1.')) {
       const vcpu = Number.parseInt(packet.slice(5), 16);

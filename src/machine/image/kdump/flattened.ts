@@ -10,8 +10,8 @@ export const FLATTENED_SIGNATURE = 'makedumpfile';
 const HEADER_SIZE = 4096;
 const DATA_HEADER_SIZE = 16;
 
-/** A dump of 64 GiB that QEMU flattens has about this many pieces of 16 KiB. */
-const MAXIMUM_PIECES = 2 ** 22;
+/** 32 GiB in QEMU's pieces of 16 KiB, after compression. */
+const MAXIMUM_PIECES = 2 ** 21;
 
 /** A dump that grows beyond this when rearranged is a forgery: 4 PiB. */
 const MAXIMUM_SIZE = 2 ** 52;

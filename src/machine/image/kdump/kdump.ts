@@ -118,11 +118,9 @@ class KdumpSource implements PageSource {
 
 /** The bits of `frames` frames; those that the file does not have are clear. */
 function readBitmap(file: ByteSource, offset: number, frames: number): PageBitmap {
-  const room = Math.max(0, Math.min(Math.ceil(frames / 8), file.size - offset));
-  const bits = readUpTo(file, offset, room);
-  const beyond = frames % 8;
-  if (beyond > 0 && bits.length === Math.ceil(frames / 8)) {
-    bits[bits.length - 1] = (bits.at(-1) ?? 0) & ((1 << beyond) - 1);
-  }
-  return new PageBitmap(bits);
+  const words = new Uint32Array(Math.ceil(frames / 32));
+  file.read(offset, new Uint8Array(words.buffer, 0, Math.ceil(frames / 8)));
+  const beyond = frames % 32;
+  if (beyond > 0) words[words.length - 1] = (words.at(-1) ?? 0) & (2 ** beyond - 1);
+  return new PageBitmap(words);
 }

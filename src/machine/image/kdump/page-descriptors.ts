@@ -16,8 +16,9 @@ const COMPRESSIONS = new Map<number, Compression>([
 ]);
 const COMPRESSION_FLAGS = 0x27;
 
-/** How many descriptors are looked at from the end, and how many spread over the rest, to tell a dump that was cut. */
-const SAMPLED = 512;
+/** Which descriptors are looked at to tell a dump that was cut: the last ones, and some spread over the rest. */
+const SAMPLED_LAST = 512;
+const SAMPLED_REST = 32;
 
 /** Where a page is in the dump, and how it is stored there. */
 export interface PageDescriptor {
@@ -59,9 +60,9 @@ export class PageDescriptors {
    * them meets a cut of any size.
    */
   cutShort(): boolean {
-    const stride = Math.max(1, Math.floor(this.#count / SAMPLED));
+    const stride = Math.ceil(this.#count / SAMPLED_REST);
     let sampled = 0;
-    for (let index = this.#count - 1; index >= 0; index -= sampled++ < SAMPLED ? 1 : stride) {
+    for (let index = this.#count - 1; index >= 0; index -= sampled++ < SAMPLED_LAST ? 1 : stride) {
       const descriptor = this.read(index);
       if (descriptor === undefined || descriptor.offset + descriptor.size > this.#file.size) return true;
     }
