@@ -1,11 +1,17 @@
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bootGuest, type Guest } from '../../lab/guest.ts';
 import { TargetError, TargetLostError, UsageError } from '../../src/errors.ts';
 import type { Debugger, LiveMachine, Machine } from '../../src/machine/machine.ts';
 import { attachQemu } from '../../src/machine/qemu/attach.ts';
+import { GdbClient } from '../../src/machine/qemu/gdb-client.ts';
+import { GdbStub } from '../../src/machine/qemu/gdb-stub.ts';
 import { QmpClient } from '../../src/machine/qemu/qmp.ts';
 import { type GuestVirtualAddress, gva } from '../../src/memory/address.ts';
 import { MappedMemory } from '../../src/memory/mapped-memory.ts';
@@ -141,14 +147,37 @@ describe.each([
     expect((await guest.run('echo alive')).output).toBe('alive\n');
   });
 
-  test('a debugger that is connected already is named', async () => {
+  test('one debugger and one QMP client at a time, and another one after that', async () => {
     await using machine = await attachQemu(name);
-    await using first = await live(machine).debug();
-    await expect(live(machine).debug()).rejects.toThrow(TargetError);
-    expect(first.running).toBe(false);
-    const busy = attachQemu(name);
-    await expect(busy).rejects.toThrow(/another client is connected/);
-    await expect(busy).rejects.toThrow(TargetError);
+    const first = await live(machine).debug();
+    await expect(live(machine).debug()).rejects.toThrow(/is being debugged already/);
+    await expect(attachQemu(name)).rejects.toThrow(/another client is connected/);
+    await first[Symbol.asyncDispose]();
+    await using second = await live(machine).debug();
+    expect(second.vcpus).toEqual([1, 2]);
+  });
+
+  test.runIf(gdb)('a debugger of somebody else is not disturbed', async () => {
+    const other = connect(guest.gdbSocket ?? '');
+    await once(other, 'connect');
+    await using machine = await attachQemu(name);
+    await expect(live(machine).debug()).rejects.toThrow(/another debugger is connected to QEMU's gdbstub/);
+    other.destroy();
+    await machine[Symbol.asyncDispose]();
+    await monitor(guest, 'cont');
+  });
+
+  test.runIf(gdb)('breakpoints that a debugger left behind when it died are taken away', async () => {
+    const dead = await GdbClient.connect({ path: guest.gdbSocket ?? '' });
+    await (await GdbStub.open(dead)).insertBreakpoint(getpid);
+    dead.send('vCont;c');
+    await dead.close();
+    const stuck = guest.run('sh -c true');
+    await expect.poll(() => monitor(guest, 'info status')).toContain('paused (debug)');
+    await using machine = await attachQemu(name);
+    await using attached = await live(machine).debug();
+    attached.resume();
+    expect((await stuck).status).toBe(0);
   });
 
   test('a QEMU that is killed in the middle is lost at once', async () => {
@@ -166,6 +195,64 @@ describe.each([
     await machine[Symbol.asyncDispose]();
     expect(performance.now() - started).toBeLessThan(2000);
   });
+});
+
+describe.each(['newest', 'system'] as const)('QEMU %s with somebody else at its monitor', (qemu) => {
+  test('a pause by hand is no stop, and the debugger goes on after it', async () => {
+    await using folder = await temporaryFolder();
+    const second = join(folder.path, 'qmp.sock');
+    await using guest = await bootGuest({
+      kernel: '6.1',
+      qemu,
+      qemuArgs: ['-qmp', `unix:${second},server=on,wait=off`],
+    });
+    const getpid = await symbol(guest, '__x64_sys_getpid');
+    await using machine = await attachQemu(`qemu:${guest.qmpSocket}`);
+    await using attached = await live(machine).debug();
+    await using other = await QmpClient.connect(second);
+    await attached.insertBreakpoint(getpid);
+    attached.resume();
+    for (let i = 0; i < 5; i++) {
+      await other.execute('stop');
+      await sleep(50);
+      expect(attached.running).toBe(true);
+      await other.execute('cont');
+    }
+    await sleep(200);
+    const command = guest.run('sh -c true');
+    const { reason, vcpu } = await attached.nextStop();
+    expect(reason).toBe('breakpoint');
+    await other.execute('stop');
+    await attached.removeBreakpoint(getpid);
+    attached.resume(vcpu);
+    expect((await command).status).toBe(0);
+  });
+});
+
+test('RAM in a memfd is mapped', async () => {
+  const qemuArgs = [
+    '-object',
+    'memory-backend-memfd,id=m0,size=256M,share=on',
+    '-machine',
+    'memory-backend=m0',
+  ];
+  await using guest = await bootGuest({ kernel: '6.1', sharedMemory: false, qemuArgs });
+  await using machine = await attachQemu(`qemu:${guest.qmpSocket}`);
+  expect(machine.memory).toBeInstanceOf(MappedMemory);
+});
+
+test('what the user names overrules what QEMU says, and is checked', async () => {
+  await using folder = await temporaryFolder();
+  const wrong = join(folder.path, 'ram');
+  await writeFile(wrong, '');
+  await truncate(wrong, 256 * 2 ** 20);
+  await using guest = await bootGuest({ kernel: '6.1' });
+  const socket = `qemu:${guest.qmpSocket}`;
+  await using machine = await attachQemu(`${socket}?ram=${guest.ramFile}&gdb=${guest.gdbSocket}`);
+  await using _ = await live(machine).debug();
+  await machine[Symbol.asyncDispose]();
+  await expect(attachQemu(`${socket}?ram=${wrong}`)).rejects.toThrow(/is not the RAM of this guest/);
+  await expect(attachQemu(`${socket}?ram=/no/such/file`)).rejects.toThrow(TargetError);
 });
 
 describe('RAM of 5 GiB on a q35', () => {
@@ -245,8 +332,13 @@ async function monitor(guest: Guest, line: string): Promise<string> {
   return await qmp.monitor(line);
 }
 
+async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = await mkdtemp(join(tmpdir(), 'underwatch-test-'));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
+}
+
 function ownFolders(): string[] {
-  return readdirSync(tmpdir()).filter((name) => /^underwatch-\w{6}$/.test(name));
+  return readdirSync(tmpdir()).filter((name) => /^underwatch-gdb-/.test(name));
 }
 
 /** Without the monitor terminal that QEMU makes for its first gdbstub, and keeps. */
