@@ -37,6 +37,12 @@ describe.each(CASES)(
       expect(readFileSync(`/proc/${guest.qemuPid}/cmdline`, 'utf8')).toContain(guest.qmpSocket);
     });
 
+    test('ends a command whose reader has gone', async () => {
+      expect((await guest.run('yes | head -c 100000 | wc -c', { timeout: 10_000 })).output.trim()).toBe(
+        '100000',
+      );
+    });
+
     test('tells exit status, signal and output of a command', async () => {
       expect(await guest.run('echo out; echo err >&2; exit 3')).toEqual({ status: 3, output: 'out\nerr\n' });
       expect(await guest.run('kill -11 $$')).toEqual({ status: 139, signal: 11, output: '' });

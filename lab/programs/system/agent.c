@@ -108,6 +108,7 @@ static void become_command(const char *command, int output)
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
     setsid();
     dup2(null_input, 0);
     dup2(output, 1);
