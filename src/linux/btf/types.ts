@@ -1,4 +1,4 @@
-import { TargetError } from '../../errors.ts';
+import { UsageError } from '../../errors.ts';
 import { BtfError } from './error.ts';
 import { BtfKind, BtfTypeTable } from './type-table.ts';
 
@@ -212,7 +212,7 @@ function isTransparent(kind: number): boolean {
 }
 
 function globPattern(glob: string): RegExp {
-  if (glob.length > 256) throw new TargetError('a pattern for names may have 256 characters at most');
+  if (glob.length > 256) throw new UsageError('a pattern for names may have 256 characters at most');
   const source = glob
     .replace(/[.+^${}()|[\]\\]/g, '\\$&')
     .replace(/\*+/g, '.*')

@@ -22,9 +22,10 @@ export interface VmaWalkOptions {
 
 /**
  * Visits the VMAs of an address space in order, each once, until `visit` returns false. The cursor is the same
- * object every time; `visit` may throw a VmaTreeError to have the VMA read again. What the guest changes in the meantime is read again from the last good place on, then
- * looked for in the kernel's second structure where it has one. Returns undefined when the walk reached the
- * end or was stopped by `visit`, else where and why it was cut short.
+ * object every time; `visit` may throw a VmaTreeError to have the VMA read again. What the guest changes in the
+ * meantime is read again from the last good place on, then looked for in the kernel's second structure where it
+ * has one. Returns undefined when the walk reached the end or was stopped by `visit`, else where and why it was
+ * cut short.
  */
 export function walkVmas(
   kernel: Pick<Kernel, 'memory' | 'layout'>,
@@ -36,8 +37,12 @@ export function walkVmas(
   let cut: Cut | undefined;
   // The list, where there is one, has the neighbours of a VMA at hand; the red-black tree does not.
   for (const tree of vmaTrees(kernel, mm).reverse()) {
-    cut = walk.along(tree);
-    if (cut === undefined || cut.reason === 'limit') return cut;
+    const before = walk.visited;
+    const end = walk.along(tree);
+    // A structure that ends where another one had more to come does not prove that there is nothing.
+    if (end === undefined) return walk.visited === before ? cut : undefined;
+    cut = end;
+    if (cut.reason === 'limit') return cut;
   }
   return cut;
 }
@@ -51,7 +56,7 @@ class VmaWalk {
   readonly #cursor = new VmaCursor();
   /** The first page that is still to be looked at. */
   #page: number;
-  #visited = 0;
+  visited = 0;
   #tries = 0;
 
   constructor(
@@ -85,13 +90,13 @@ class VmaWalk {
     const direction = this.#direction;
     let found = this.#page >= 0 && tree.seek(this.#page, direction, cursor);
     while (found) {
-      if (this.#visited === this.#limit)
+      if (this.visited === this.#limit)
         return { reason: 'limit', structure: 'vm_area_struct', address: gvaOfWords(cursor.high, cursor.low) };
       const next = direction === 'forward' ? cursor.endPage : cursor.startPage - 1;
       if (direction === 'forward' ? next <= this.#page : next >= this.#page)
         throw new VmaTreeError('torn', 'vm_area_struct', cursor.high, cursor.low);
       const goOn = this.#visit(cursor) !== false;
-      this.#visited += 1;
+      this.visited += 1;
       this.#page = next;
       if (!goOn) return undefined;
       found = tree.step(direction, cursor);
