@@ -21,6 +21,13 @@ const CODE_LENGTH = 256;
 const SHOWN_BYTES = 64;
 const SHOWN_INSTRUCTIONS = 8;
 
+/** The first use of the decoder costs tens of milliseconds, which no guest should have to wait. */
+export function warmUpDisassembler(): void {
+  using disassembler = new Disassembler();
+  for (let round = 0; round < 50; round++)
+    disassembler.disassemble(Uint8Array.of(0x48, 0x8d, 0x35, 1, 0, 0, 0, 0x0f, 0x05), gva(0x1000n), 2);
+}
+
 /** Collects what the checks and the alert need, while the guest stands still. */
 export class EvidenceGatherer {
   readonly #state: GuardState;

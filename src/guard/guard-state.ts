@@ -37,6 +37,8 @@ export class GuardState {
     denied: 0,
     problems: 0,
   };
+  /** Processes that ran before the guard are being armed: what one of them forks may be armed in part only. */
+  adopting = true;
   /** The guard is on its way out: nothing new is armed. */
   stopping = false;
   readonly #events: EventQueue;

@@ -8,6 +8,7 @@ import type { Kernel } from '../linux/kernel.ts';
 import type { Machine } from '../machine/machine.ts';
 import { hex } from '../memory/address.ts';
 import { adoptProcesses } from './adoption.ts';
+import { warmUpDisassembler } from './evidence-gatherer.ts';
 import { GuardState } from './guard-state.ts';
 import { findHookSites, type HookSites, hookHandlers } from './hooks.ts';
 import type { Policy } from './policy.ts';
@@ -75,6 +76,7 @@ export class Guard implements AsyncDisposable {
     const events = new EventQueue(sink);
     const state = new GuardState(kernel, live.memory, policy, analyse ?? (() => []), events);
     const sites = findHookSites(kernel);
+    warmUpDisassembler();
     const stoppedAt = performance.now();
     const traps = new BreakpointTraps({
       debugger: await live.debug(),
@@ -113,6 +115,7 @@ export class Guard implements AsyncDisposable {
       traps.start();
       void this.#watch();
       if (adopted.length > 0) await this.#sweeper.settle(adopted);
+      state.adopting = false;
     } catch (error) {
       await this.stop();
       throw error;
@@ -157,8 +160,12 @@ export class Guard implements AsyncDisposable {
   }
 
   async #giveBack(reason: GuardEnd['reason']): Promise<Restored> {
+    const { traps, sites } = this.#parts;
     try {
-      return reason === 'asked' ? await this.#sweeper.restore() : this.#sweeper.restoreRunning();
+      if (reason !== 'asked') return this.#sweeper.restoreRunning();
+      // A guest that maps a lot would stand at one of these hooks, in the middle of a change, whenever it is stopped.
+      for (const site of [sites.arm, sites.executed]) await traps.remove(site);
+      return await this.#sweeper.restore();
     } catch (error) {
       if (!(error instanceof TargetLostError)) this.#parts.state.problem('giving back', error);
       return { vmas: 0, pages: 0, complete: false };

@@ -5,15 +5,18 @@ import { gva } from '../memory/address.ts';
 import { protect } from './adoption.ts';
 import type { GuardState } from './guard-state.ts';
 import type { ProtectedSpace } from './protected-spaces.ts';
+import { emptySweep, Sweep } from './sweep.ts';
 
 const NULL = gva(0n);
 
 /** Follows processes from their beginning to their end: which address spaces are protected, and by which rule. */
 export class ProcessTraps {
   readonly #state: GuardState;
+  readonly #sweep: Sweep;
 
   constructor(state: GuardState) {
     this.#state = state;
+    this.#sweep = new Sweep(state.kernel, state.arming);
   }
 
   /**
@@ -59,11 +62,14 @@ export class ProcessTraps {
     return CONTINUE;
   }
 
-  /** The table of the parent is the child's, too: `dup_mmap` copies VMAs as they are. */
+  /**
+   * `dup_mmap` copies VMAs as they are, so the child's are armed where the parent's were. While processes are being
+   * adopted those may have been copied before; nothing of the child is in a TLB yet.
+   */
   #inherit(task: Task, origin: ProtectedSpace): ProtectedSpace {
     const space = protect(this.#state, task, origin.rule, 'fork');
-    for (const vma of origin.vmas)
-      space.vmas.track(-(space.vmas.size + 1), vma.start, vma.end, vma.wasWritable);
+    if (this.#state.adopting && !this.#state.stopping) this.#sweep.arm(space, emptySweep());
+    else for (const vma of origin.vmas) space.vmas.trackCopy(vma);
     return space;
   }
 }

@@ -1,6 +1,5 @@
 import { UnderwatchError } from '../errors.ts';
 import type { Kernel } from '../linux/kernel.ts';
-import { KernelObject } from '../linux/kernel-object.ts';
 import type { VmaCursor } from '../linux/mm/vma-cursor.ts';
 import { walkVmas } from '../linux/mm/walk.ts';
 import { UserMemory } from '../linux/user-memory.ts';
@@ -17,23 +16,20 @@ export interface SweepResult {
   vmas: number;
   /** Leaf entries that were changed. */
   pages: number;
-  /** The guest was changing one of the address spaces: another pass is needed. */
-  busy: boolean;
-  /** A part could not be read. */
+  /** Parts that could not be read: a structure in the middle of a change, or a broken one. */
   gaps: number;
+  /** The address spaces in which something was changed. */
+  readonly changed: Set<ProtectedSpace>;
 }
 
 /** Nothing done yet. */
 export function emptySweep(): SweepResult {
-  return { vmas: 0, pages: 0, busy: false, gaps: 0 };
+  return { vmas: 0, pages: 0, gaps: 0, changed: new Set() };
 }
 
 /**
  * Arms or disarms all that is suspicious in an address space, whatever the table says of it: VMAs split, merge
  * and move, and a child inherits its parent's. Needs the machine standing still.
- *
- * A task of the guest that stands in the middle of a change may go on with a value that it read before. It then holds
- * `mmap_lock`, for reading or for writing, and the pass counts as busy.
  */
 export class Sweep {
   readonly #kernel: Kernel;
@@ -64,7 +60,6 @@ export class Sweep {
   ): void {
     const { memory, layout } = this.#kernel;
     try {
-      if (this.#isLocked(space)) result.busy = true;
       const { pageTables } = new UserMemory(this.#kernel, space.mm);
       const cut = walkVmas(this.#kernel, space.mm, (vma) => {
         if (!isSuspicious(memory.physical, layout, vma)) return undefined;
@@ -72,6 +67,7 @@ export class Sweep {
         if (protectionChanged) result.vmas++;
         result.pages += pages;
         result.gaps += absentTables + (short ? 1 : 0);
+        if (protectionChanged || pages > 0) result.changed.add(space);
         return undefined;
       });
       if (cut !== undefined) result.gaps++;
@@ -79,11 +75,5 @@ export class Sweep {
       if (!(error instanceof UnderwatchError)) throw error;
       result.gaps++;
     }
-  }
-
-  /** The count of `mmap_lock` is 0 when nobody holds it or waits for it (kernel/locking/rwsem.c). */
-  #isLocked(space: ProtectedSpace): boolean {
-    const offset = this.#kernel.layout.mm_struct.mmap_lock;
-    return offset !== undefined && new KernelObject(this.#kernel.memory, space.mm).u64(offset) !== 0n;
   }
 }

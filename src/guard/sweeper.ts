@@ -3,25 +3,23 @@ import type { Restored } from '../alerts/event.ts';
 import { TargetError } from '../errors.ts';
 import { KernelCalls } from '../hooks/kernel-calls.ts';
 import type { Traps } from '../hooks/trap.ts';
-import { currentTask } from '../linux/current-task.ts';
-import { readTask } from '../linux/task.ts';
 import type { Debugger } from '../machine/machine.ts';
 import type { GuardState } from './guard-state.ts';
 import type { ProtectedSpace } from './protected-spaces.ts';
+import { Quiescence } from './quiescence.ts';
 import { emptySweep, Sweep, type SweepResult } from './sweep.ts';
 
 /** How long the guest runs between two passes, in milliseconds. */
-const PAUSE = 5;
-/** How long passes go on at most while the guest is never quiet, in milliseconds. */
-const SETTLE_LIMIT = 2000;
-const RESTORE_LIMIT = 5000;
+const PAUSE = 3;
+/** How long passes go on at most while a thread does not leave the kernel, in milliseconds. */
+const SETTLE_LIMIT = 3000;
+const RESTORE_LIMIT = 10_000;
 /** How long a process of the guest is waited for whose system call can carry a flush, in milliseconds. */
 const FLUSH_LIMIT = 1000;
 
 /**
- * Arms address spaces that exist already, and disarms all of them at the end: in passes, until one finds the guest
- * quiet. A vCPU that is in the kernel may be building an entry by a value that it read before; a page fault for a
- * page that was armed may be on its way to its hook. The hooks stay until neither can be.
+ * Arms address spaces that exist already, and disarms all of them at the end. That takes several passes: what the
+ * guest's kernel was in the middle of, when the first one stopped it, has to come to an end before the last.
  */
 export class Sweeper {
   readonly #state: GuardState;
@@ -29,6 +27,7 @@ export class Sweeper {
   readonly #traps: Traps;
   readonly #emulated: boolean;
   readonly #calls: KernelCalls;
+  readonly #quiescence: Quiescence;
   #flushNeeded = false;
 
   constructor(state: GuardState, traps: Traps, hypervisor: string) {
@@ -37,25 +36,30 @@ export class Sweeper {
     this.#traps = traps;
     this.#emulated = hypervisor.includes('(TCG)');
     this.#calls = new KernelCalls(traps, state.kernel);
+    this.#quiescence = new Quiescence(state);
   }
 
-  /** One pass that arms. Says whether the guest was quiet. */
-  async arm(spaces: readonly ProtectedSpace[], debug: Debugger): Promise<boolean> {
-    const result = emptySweep();
-    for (const space of spaces) if (this.#isProtected(space)) this.#sweep.arm(space, result);
-    this.#state.counters.armed += result.vmas;
-    await this.#flush(result, debug);
-    return !result.busy && result.gaps === 0 && (await this.#isCalm(debug));
+  /** The first pass that arms: what these address spaces hold already. */
+  async arm(spaces: readonly ProtectedSpace[], debug: Debugger): Promise<void> {
+    this.#quiescence.expect(new Set(spaces));
+    await this.#armAll(spaces, debug);
   }
 
-  /** Arms again until a pass finds the guest quiet. */
+  /** Arms once more when no thread can be building an entry by what it read before the first pass. */
   async settle(spaces: readonly ProtectedSpace[]): Promise<void> {
     const deadline = performance.now() + SETTLE_LIMIT;
     for (;;) {
       await this.#flushByKernel();
-      if (await this.#traps.whileStopped((debug) => this.arm(spaces, debug))) break;
+      const whole = await this.#traps.whileStopped(async (debug) => {
+        const quiet = await this.#quiescence.reached(debug);
+        const late = performance.now() > deadline;
+        return (quiet || late) && (await this.#armAll(spaces, debug)).gaps === 0 && quiet;
+      });
+      if (whole) break;
       if (performance.now() > deadline) {
-        this.#state.problem('adopting processes', new TargetError('the guest never stood still'));
+        const reason =
+          'a thread did not leave the kernel in time, or memory could not be read: some pages may not be armed';
+        this.#state.problem('adopting processes', new TargetError(reason));
         break;
       }
       await delay(PAUSE);
@@ -63,7 +67,10 @@ export class Sweeper {
     await this.#flushByKernel();
   }
 
-  /** Disarms everything; in the pass that finds nothing more to do the hooks are taken away. */
+  /**
+   * Disarms everything. The hooks stay until every thread has left what it was doing when something was still armed,
+   * so that no fetch that faulted before is left without an answer; then they are taken away at one stop.
+   */
   async restore(): Promise<Restored> {
     const restored = { vmas: 0, pages: 0, complete: true };
     const deadline = performance.now() + RESTORE_LIMIT;
@@ -73,8 +80,8 @@ export class Sweeper {
         restored.vmas += result.vmas;
         restored.pages += result.pages;
         await this.#flush(result, debug);
-        const changed = result.vmas + result.pages > 0;
-        restored.complete = !changed && !result.busy && result.gaps === 0 && (await this.#isCalm(debug));
+        this.#quiescence.expect(result.changed);
+        restored.complete = (await this.#quiescence.reached(debug)) && result.gaps === 0;
         return restored.complete || performance.now() > deadline;
       });
       if (done) return restored;
@@ -89,27 +96,19 @@ export class Sweeper {
     return { vmas, pages, complete: false };
   }
 
+  async #armAll(spaces: readonly ProtectedSpace[], debug: Debugger): Promise<SweepResult> {
+    const result = emptySweep();
+    for (const space of spaces)
+      if (this.#state.spaces.findByAddress(space.mm) === space) this.#sweep.arm(space, result);
+    this.#state.counters.armed += result.vmas;
+    await this.#flush(result, debug);
+    return result;
+  }
+
   #disarmAll(): SweepResult {
     const result = emptySweep();
     for (const space of this.#state.spaces) this.#sweep.disarm(space, result);
     return result;
-  }
-
-  #isProtected(space: ProtectedSpace): boolean {
-    return this.#state.spaces.findByAddress(space.mm) === space;
-  }
-
-  /** Whether no vCPU is in the kernel on behalf of a protected address space. */
-  async #isCalm(debug: Debugger): Promise<boolean> {
-    const { kernel, spaces } = this.#state;
-    for (const vcpu of debug.vcpus) {
-      const registers = await debug.readRegisters(vcpu);
-      if ((registers.low('cs') & 3) === 3) continue;
-      const current = currentTask(kernel, registers);
-      if (current !== undefined && spaces.findByAddress(readTask(kernel, current).mm) !== undefined)
-        return false;
-    }
-    return true;
   }
 
   /**

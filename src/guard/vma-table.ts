@@ -1,6 +1,9 @@
+/** The object of a VMA that is known by its address only. */
+const UNKNOWN_OBJECT = -1;
+
 /** One VMA that is armed. Addresses are page numbers (address / 4096), exact in a number with 5 levels, too. */
 export interface TrackedVma {
-  /** The guest's `vm_area_struct`, as a {@link import('./kernel-key.ts').kernelKey}. */
+  /** The guest's `vm_area_struct`, as a `kernelKey`. */
   readonly object: number;
   /** First page. */
   readonly start: number;
@@ -57,6 +60,12 @@ export class VmaTable {
     return tracked;
   }
 
+  /** Takes in a copy of another address space's VMA, whose own guest object is not known. */
+  trackCopy({ start, end, wasWritable }: TrackedVma): void {
+    this.#cut(start, end);
+    this.#insert({ object: UNKNOWN_OBJECT, start, end, wasWritable });
+  }
+
   /** Forgets the pages in `[start, end)`: they are no longer executable, or no longer there. */
   untrackRange(start: number, end: number): void {
     this.#cut(start, end);
@@ -87,7 +96,7 @@ export class VmaTable {
 
   #insert(tracked: TrackedVma): void {
     this.#ordered.splice(this.#firstEndingAfter(tracked.start), 0, tracked);
-    this.#byObject.set(tracked.object, tracked);
+    if (tracked.object !== UNKNOWN_OBJECT) this.#byObject.set(tracked.object, tracked);
   }
 
   #drop(tracked: TrackedVma): void {

@@ -1,5 +1,12 @@
 import { UnderwatchError } from '../errors.ts';
-import { CONTINUE, type HookedKernel, type Trap, type TrapAnswer, type TrapSite, type Traps } from './trap.ts';
+import {
+  CONTINUE,
+  type HookedKernel,
+  type Trap,
+  type TrapAnswer,
+  type TrapSite,
+  type Traps,
+} from './trap.ts';
 
 /**
  * System calls that some process makes soon. Their functions are entered in process context, with interrupts on

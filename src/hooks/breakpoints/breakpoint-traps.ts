@@ -2,7 +2,16 @@ import { TargetError, TargetLostError } from '../../errors.ts';
 import type { Debugger, DebugStop, RegisterChanges } from '../../machine/machine.ts';
 import { hex } from '../../memory/address.ts';
 import type { WritablePhysicalMemory } from '../../memory/physical-memory.ts';
-import type { HookedKernel, Trap, TrapAnswer, TrapHandler, TrapProblem, TrapSite, Traps, TrapsEnd } from '../trap.ts';
+import type {
+  HookedKernel,
+  Trap,
+  TrapAnswer,
+  TrapHandler,
+  TrapProblem,
+  TrapSite,
+  Traps,
+  TrapsEnd,
+} from '../trap.ts';
 import { BreakpointAnswers, type FinishedCall } from './answers.ts';
 import { Prologue } from './prologue.ts';
 import { StoppedWork } from './stopped-work.ts';
