@@ -122,6 +122,11 @@ export class Cpu {
     return this.records[at + word] ?? 0;
   }
 
+  /** The high word of RIP once its low word has wrapped. */
+  highAfterCarry(): number {
+    return this.bits === 64 ? (this.ripHigh + 1) | 0 : 0;
+  }
+
   /** A branch is taken: execution goes on there, within the address width of the mode. */
   goTo(low: number, high: number): void {
     this.nextLow = low;

@@ -3,27 +3,34 @@ import { CodeCache } from './decode/code-cache.ts';
 import {
   HANDLER,
   IS_NOP,
+  IS_RECEIVED,
   IS_REPEATED,
   IS_RETURN,
   IS_WRITTEN,
   LENGTH,
+  RECORD_WORDS,
   RUNS,
   WRITES_REGISTER,
   WRITES_STACK_POINTER,
 } from './decode/record.ts';
-import { HANDLERS } from './instructions/table.ts';
+import { HANDLERS, nothingToExecute } from './instructions/table.ts';
 import { AddressSpace } from './memory/address-space.ts';
 import { fourfold, LOOPED, WRITTEN } from './memory/marks.ts';
 import { EMPTY_SNAPSHOT, type MemorySnapshot, PAGE_SIZE } from './memory/snapshot.ts';
 import { EmulationStop, type StopReason } from './stop.ts';
 
-/** An instruction that has run this often is in a loop. */
-const LOOP_RUNS = 4;
+/** An instruction that runs for the second time is in a loop: decoders with vectors need few steps. */
+const LOOP_RUNS = 2;
 const PLAIN = fourfold(WRITTEN);
 const IN_LOOP = fourfold(WRITTEN | LOOPED);
 
+const IN_PAGE = PAGE_SIZE - 1;
+/** No page starts there. */
+const NO_PAGE = 1;
+const NO_INDEX = new Int16Array(0);
+
 /** Flags of instructions that an observer may want to see before they run. */
-const SEEN_BEFORE = IS_WRITTEN | IS_RETURN;
+const SEEN_BEFORE = IS_WRITTEN | IS_RECEIVED | IS_RETURN;
 const SEEN_AFTER = WRITES_REGISTER | WRITES_STACK_POINTER;
 
 /** Hears of what an emulation does, at the points where something can be learned. `at` is the instruction's record. */
@@ -32,9 +39,11 @@ export interface ExecutionObserver {
   before(cpu: Cpu, at: number): void;
   /** It wrote a general register in full, or the stack pointer. */
   after(cpu: Cpu, at: number): void;
-  /** It loaded bytes that hold an address of the code itself. */
-  tookCodeAddress(cpu: Cpu, at: number): void;
-  /** It entered the kernel; false ends the run. The observer plays the kernel's part. */
+  /** It loaded an address of the code itself that a call or the x87 unit had left; `value` is its low word. */
+  tookCodeAddress(cpu: Cpu, at: number, value: number): void;
+  /** It switched between 64-bit and 32-bit mode; `cpu.bits` is the new one. */
+  switchedMode(cpu: Cpu, at: number): void;
+  /** It entered the kernel, whose part the observer plays; RIP is still that of the instruction. A reason ends the run. */
   kernelEntered(cpu: Cpu, entry: KernelEntry): StopReason | undefined;
 }
 
@@ -98,42 +107,45 @@ export class Emulator implements Disposable {
 
   #run(budget: number): StopReason {
     const { cpu, memory } = this;
+    const cache = this.#cache;
     const records = cpu.records;
+    const handlers = HANDLERS;
     const end = cpu.executed + budget;
+    let pageLow = NO_PAGE;
+    let pageHigh = 0;
+    let base = 0;
+    let index: Int16Array = NO_INDEX;
     while (cpu.executed < end) {
-      const at = this.#fetch();
+      const low = cpu.ripLow;
+      if ((low & ~IN_PAGE) !== pageLow || cpu.ripHigh !== pageHigh) {
+        base = memory.lookup(cpu.ripHigh, low, 'fetch');
+        index = cache.indexOf(base);
+        pageLow = low & ~IN_PAGE;
+        pageHigh = cpu.ripHigh;
+      }
+      let at = (index[low & IN_PAGE] ?? 0) * RECORD_WORDS;
+      if (at === 0) at = cache.decode(cpu.ripHigh, low, base);
       const flags = records[at + LENGTH] ?? 0;
-      const next = (cpu.ripLow >>> 0) + (flags & 0xff);
-      cpu.goTo(next | 0, next > 0xffff_ffff ? (cpu.ripHigh + 1) | 0 : cpu.ripHigh);
+      const next = (low + (flags & 0xff)) | 0;
+      cpu.nextLow = next;
+      cpu.nextHigh = next >= 0 && low < 0 ? cpu.highAfterCarry() : cpu.ripHigh;
       const runs = (records[at + RUNS] ?? 0) + 1;
       records[at + RUNS] = runs;
       memory.storeMark = runs >= LOOP_RUNS && (flags & IS_REPEATED) === 0 ? IN_LOOP : PLAIN;
       if (this.#onlyNops) this.#countNop(flags);
       if ((flags & SEEN_BEFORE) !== 0) this.observer?.before(cpu, at);
-      HANDLERS[records[at + HANDLER] ?? 0]?.(cpu, at);
-      if (memory.tookCodeAddress) this.#reportCodeAddress(at);
+      const execute = handlers[records[at + HANDLER] ?? 0] ?? nothingToExecute;
+      execute(cpu, at);
+      if (memory.codeAddressAt >= 0) this.#reportCodeAddress(at);
       if ((flags & SEEN_AFTER) !== 0) this.observer?.after(cpu, at);
+      if (cpu.bits !== this.#bits) this.#switchMode(at);
       cpu.executed++;
+      const stop = cpu.kernelEntry === undefined ? undefined : this.#enterKernel(cpu.kernelEntry);
       cpu.ripLow = cpu.nextLow;
       cpu.ripHigh = cpu.nextHigh;
-      if (cpu.kernelEntry !== undefined) {
-        const stop = this.#enterKernel(cpu.kernelEntry);
-        if (stop !== undefined) return stop;
-      }
+      if (stop !== undefined) return stop;
     }
     return { kind: 'budget' };
-  }
-
-  /** The record of the instruction at RIP. */
-  #fetch(): number {
-    const { cpu } = this;
-    if (cpu.bits !== this.#bits) {
-      this.#bits = cpu.bits;
-      this.#cache.reset(cpu.bits);
-    }
-    const base = this.memory.lookup(cpu.ripHigh, cpu.ripLow, 'fetch');
-    const at = this.#cache.find(base + (cpu.ripLow & (PAGE_SIZE - 1)));
-    return at !== 0 ? at : this.#cache.decode(cpu.ripHigh, cpu.ripLow, base);
   }
 
   #countNop(flags: number): void {
@@ -141,9 +153,17 @@ export class Emulator implements Disposable {
     else this.#onlyNops = false;
   }
 
+  /** What was decoded for one mode means something else in the other. */
+  #switchMode(at: number): void {
+    this.observer?.switchedMode(this.cpu, at);
+    this.#bits = this.cpu.bits;
+    this.#cache.reset(this.#bits);
+  }
+
   #reportCodeAddress(at: number): void {
-    this.memory.tookCodeAddress = false;
-    this.observer?.tookCodeAddress(this.cpu, at);
+    const value = this.memory.slab.view.getInt32(this.memory.codeAddressAt, true);
+    this.memory.codeAddressAt = -1;
+    this.observer?.tookCodeAddress(this.cpu, at, value);
   }
 
   #enterKernel(entry: KernelEntry): StopReason | undefined {

@@ -76,7 +76,9 @@ function decode(type: string, word: RawArgument, next: number, context: DecodeCo
     }
     case 'sockaddr': {
       const address = decodeSocketAddress(context.memory.peek(word.high, low, Math.min(next >>> 0, 128)));
-      return address === undefined ? { text: pointer(word) } : { text: address.text, strings: [address.text] };
+      return address === undefined
+        ? { text: pointer(word) }
+        : { text: address.text, strings: [address.text] };
     }
     case 'pointer':
       return { text: pointer(word) };

@@ -46,6 +46,9 @@ export function readStrings(memory: AddressSpace, high: number, low: number, poi
 
 /** A string as it is shown: quoted, with everything unprintable escaped. */
 export function quote(text: string): string {
-  const escaped = text.replaceAll(/[^ !#-[\]-~]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
+  const escaped = text.replaceAll(
+    /[^ !#-[\]-~]/g,
+    (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
   return `"${escaped}"`;
 }

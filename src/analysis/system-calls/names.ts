@@ -87,7 +87,7 @@ export const PTRACE: Readonly<Record<number, string>> = {
   13: 'PTRACE_SETREGS',
   16: 'PTRACE_ATTACH',
   17: 'PTRACE_DETACH',
-  0x4206: 'PTRACE_SEIZE',
+  16902: 'PTRACE_SEIZE',
 };
 export const FCNTL: Readonly<Record<number, string>> = {
   0: 'F_DUPFD',

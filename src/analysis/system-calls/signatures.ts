@@ -151,11 +151,11 @@ export const SIGNATURES: Readonly<Record<string, string>> = {
 };
 
 /** Calls of i386 that differ from those above only in the width of user and group numbers. */
-const WIDTH_SUFFIX = /^(?<base>\w*(?:uid|gid|chown|groups))32$/;
+const WIDTH_SUFFIX = /^(\w*(?:uid|gid|chown|groups))32$/;
 
 /** The signature of a call by its name; undefined when nothing is known of its arguments. */
 export function signatureOf(name: string): string | undefined {
-  return SIGNATURES[name] ?? SIGNATURES[WIDTH_SUFFIX.exec(name)?.groups?.['base'] ?? ''];
+  return SIGNATURES[name] ?? SIGNATURES[WIDTH_SUFFIX.exec(name)?.[1] ?? ''];
 }
 
 /** Sub-calls of i386's socketcall, by number (include/uapi/linux/net.h). */

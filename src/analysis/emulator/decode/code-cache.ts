@@ -4,7 +4,7 @@ import { LOOPED, RECEIVED, WRITTEN } from '../memory/marks.ts';
 import { PAGE_SIZE } from '../memory/snapshot.ts';
 import { EmulationStop, type StopReason } from '../stop.ts';
 import { RecordDecoder } from './decoder.ts';
-import { GENERATION, IS_LOOPED, IS_RECEIVED, IS_WRITTEN, LENGTH, OFFSET, RECORD_WORDS } from './record.ts';
+import { IS_LOOPED, IS_RECEIVED, IS_WRITTEN, LENGTH, RECORD_WORDS } from './record.ts';
 
 const MAXIMUM_RECORDS = 8192;
 /** No x86 instruction is longer (Intel SDM vol. 2A 2.3.11). */
@@ -16,23 +16,25 @@ interface CodePage {
   /** Slab offsets that were written since the decoder took its copy: from, and behind the last. */
   staleFrom: number;
   staleTo: number;
-  /** Record number by offset in the page. Entries of earlier runs stay and are told by generation and offset. */
+  /** Record number by offset in the page; 0 where nothing was decoded. */
   readonly index: Int16Array;
+  /** Whether anything stands in the index. */
+  isUsed: boolean;
 }
 
 /**
- * Decoded instructions by where they lie. Records live in one array that is allocated once; a new run starts a
- * new generation and clears nothing. A store into code drops the records that it changes.
+ * Decoded instructions by where they lie. Records live in one array that is allocated once, and each page of code
+ * has an index into it. A store into code drops the records that it changes.
  */
 export class CodeCache implements CodeObserver, Disposable {
   readonly records = new Int32Array(MAXIMUM_RECORDS * RECORD_WORDS);
 
   readonly #memory: AddressSpace;
   readonly #recordDecoder = new RecordDecoder();
-  readonly #pages: CodePage[] = [];
+  /** By slab page; slab pages are handed out from the first on, so that there are no holes. */
+  readonly #pages: (CodePage | undefined)[] = [];
   readonly #window = new Uint8Array(2 * LONGEST);
   #bits: 32 | 64 = 64;
-  #generation = 1;
   /** Record 0 stands for none, record 1 for an instruction that crosses pages, which is decoded every time. */
   #next = 2;
 
@@ -48,19 +50,13 @@ export class CodeCache implements CodeObserver, Disposable {
   /** Forgets all code. */
   reset(bits: 32 | 64): void {
     this.#bits = bits;
-    this.#generation++;
-    this.#next = 2;
-    for (const page of this.#pages) dropDecoder(page);
+    this.#forgetRecords();
+    for (const page of this.#pages) if (page !== undefined) dropDecoder(page);
   }
 
-  /** The start of the record of the instruction at a slab offset, or 0 when it has not been decoded. */
-  find(offset: number): number {
-    const page = this.#pages[offset >>> 12];
-    if (page === undefined) return 0;
-    const at = (page.index[offset & (PAGE_SIZE - 1)] ?? 0) * RECORD_WORDS;
-    const isCurrent =
-      this.records[at + GENERATION] === this.#generation && this.records[at + OFFSET] === offset;
-    return isCurrent ? at : 0;
+  /** The index of the page at a slab offset: a record's number for each byte of the page at which one starts. */
+  indexOf(base: number): Int16Array {
+    return this.#pageAt(base).index;
   }
 
   /** Decodes the instruction at an address, whose page lies at `base`; throws an EmulationStop when it cannot. */
@@ -73,16 +69,12 @@ export class CodeCache implements CodeObserver, Disposable {
     if (this.#recordDecoder.decode(decoder) === 0 && inPage > PAGE_SIZE - LONGEST) {
       return this.#decodeAcrossPages(high, low, offset);
     }
-    if (this.#next === MAXIMUM_RECORDS) {
-      this.#generation++;
-      this.#next = 2;
-    }
+    if (this.#next === MAXIMUM_RECORDS) this.#forgetRecords();
     const at = this.#next * RECORD_WORDS;
     this.#fill(at, this.#memory.slab.bytes, offset);
-    this.records[at + OFFSET] = offset;
-    this.records[at + GENERATION] = this.#generation;
     this.#addMarks(at, offset, (this.records[at + LENGTH] ?? 0) & 0xff);
     page.index[inPage] = this.#next;
+    page.isUsed = true;
     this.#next++;
     return at;
   }
@@ -102,11 +94,26 @@ export class CodeCache implements CodeObserver, Disposable {
     }
   }
 
+  #forgetRecords(): void {
+    this.#next = 2;
+    for (const page of this.#pages) {
+      if (page?.isUsed !== true) continue;
+      page.index.fill(0);
+      page.isUsed = false;
+    }
+  }
+
   #pageAt(base: number): CodePage {
     const number = base >>> 12;
     let page = this.#pages[number];
     if (page === undefined) {
-      page = { decoder: undefined, staleFrom: Infinity, staleTo: 0, index: new Int16Array(PAGE_SIZE) };
+      page = {
+        decoder: undefined,
+        staleFrom: Infinity,
+        staleTo: 0,
+        index: new Int16Array(PAGE_SIZE),
+        isUsed: false,
+      };
       this.#pages[number] = page;
     }
     this.#memory.slab.setCode(base);
@@ -137,7 +144,6 @@ export class CodeCache implements CodeObserver, Disposable {
     } finally {
       decoder.free();
     }
-    this.records[RECORD_WORDS + GENERATION] = 0;
     const length = (this.records[RECORD_WORDS + LENGTH] ?? 0) & 0xff;
     this.#addMarks(RECORD_WORDS, offset, here);
     this.#addMarks(RECORD_WORDS, behind, length - here);

@@ -7,32 +7,28 @@
 /** Words a record takes. */
 export const RECORD_WORDS = 16;
 
-/** Which run decoded it; a record of an earlier run is never valid. */
-export const GENERATION = 0;
-/** Slab offset of the first byte. */
-export const OFFSET = 1;
 /** Index of the function that executes it. */
-export const HANDLER = 2;
+export const HANDLER = 0;
 /** Length in bytes (bits 0-7) and the flags below. */
-export const LENGTH = 3;
+export const LENGTH = 1;
 /** Operand words, in Intel order: the destination is the first. */
-export const FIRST = 4;
-export const SECOND = 5;
-export const THIRD = 6;
-export const FOURTH = 7;
+export const FIRST = 2;
+export const SECOND = 3;
+export const THIRD = 4;
+export const FOURTH = 5;
 /** Base register (bits 0-7), index register (8-15), shift of the index (16-17), segment (24-31). */
-export const ADDRESSING = 8;
-export const DISPLACEMENT_LOW = 9;
-export const DISPLACEMENT_HIGH = 10;
+export const ADDRESSING = 6;
+export const DISPLACEMENT_LOW = 7;
+export const DISPLACEMENT_HIGH = 8;
 /** The immediate, sign-extended to 64 bits; of branches the distance from the next instruction. */
-export const IMMEDIATE_LOW = 11;
-export const IMMEDIATE_HIGH = 12;
+export const IMMEDIATE_LOW = 9;
+export const IMMEDIATE_HIGH = 10;
 /** Bytes of an address: 2, 4 or 8. */
-export const ADDRESS_SIZE = 13;
+export const ADDRESS_SIZE = 11;
 /** How often it ran. */
-export const RUNS = 14;
+export const RUNS = 12;
 /** iced-x86's Code (bits 0-15) and the second immediate of ENTER and far branches (bits 16-31). */
-export const CODE = 15;
+export const CODE = 13;
 
 /** Flags in LENGTH. */
 export const IS_NOP = 0x100;

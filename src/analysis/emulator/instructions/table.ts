@@ -6,6 +6,7 @@ import { FLAG_CONTROL } from './flag-control.ts';
 import type { Execute, InstructionGroup, MnemonicName } from './group.ts';
 import { LOGIC } from './logic.ts';
 import { MULTIPLY } from './multiply.ts';
+import { SEGMENTS } from './segments.ts';
 import { SHIFT } from './shift.ts';
 import { STACK } from './stack.ts';
 import { STRING } from './string.ts';
@@ -25,6 +26,7 @@ export const INSTRUCTION_GROUPS: readonly InstructionGroup[] = [
   STACK,
   BRANCHES,
   STRING,
+  SEGMENTS,
   FLAG_CONTROL,
   SYSTEM,
   X87,
@@ -33,12 +35,13 @@ export const INSTRUCTION_GROUPS: readonly InstructionGroup[] = [
 /** Instructions on XMM, YMM and MMX registers; MOVSD and CMPSD are names of string instructions too. */
 export { VECTOR_GROUPS };
 
+/** Stands where no instruction is; the decoder makes no record that leads here. */
+export function nothingToExecute(): void {
+  throw new Error('this record is not an instruction');
+}
+
 /** The functions that execute, by the number that a record holds; number 0 is no instruction. */
-export const HANDLERS: Execute[] = [
-  () => {
-    throw new Error('record 0 is not an instruction');
-  },
-];
+export const HANDLERS: Execute[] = [nothingToExecute];
 
 function numbered(groups: readonly InstructionGroup[]): ReadonlyMap<number, number> {
   const numbers = new Map<number, number>();

@@ -21,8 +21,8 @@ export interface CodeObserver {
 export class AddressSpace {
   readonly slab: PageSlab;
   highWord = 0;
-  /** Whether a load since this was last cleared took bytes that hold an address of the code itself. */
-  tookCodeAddress = false;
+  /** Slab offset of the last load that took an address of the code itself; -1 when there was none. */
+  codeAddressAt = -1;
   /** The mark that stores leave on each byte, four bytes wide. */
   storeMark = fourfold(WRITTEN);
   observer: CodeObserver | undefined;
@@ -48,7 +48,7 @@ export class AddressSpace {
     this.#tlbLow.fill(-1);
     this.#pages.clear();
     this.#mapped.length = 0;
-    this.tookCodeAddress = false;
+    this.codeAddressAt = -1;
     this.storeMark = fourfold(WRITTEN);
   }
 
@@ -110,7 +110,7 @@ export class AddressSpace {
   load32(high: number, low: number): number {
     if ((low & OFFSET) > PAGE_SIZE - 4) return this.#loadAcrossPages(high, low);
     const at = this.lookup(high, low, 'read') + (low & OFFSET);
-    if (((this.slab.marks[at] ?? 0) & CODE_ADDRESS) !== 0) this.tookCodeAddress = true;
+    if (((this.slab.marks[at] ?? 0) & CODE_ADDRESS) !== 0) this.codeAddressAt = at;
     return this.slab.view.getInt32(at, true);
   }
 
@@ -118,9 +118,9 @@ export class AddressSpace {
   load64(high: number, low: number): number {
     const first = this.load32(high, low);
     const nextLow = (low + 4) | 0;
-    const tainted = this.tookCodeAddress;
+    const codeAddressAt = this.codeAddressAt;
     this.highWord = this.load32(nextLow >= 0 && low < 0 ? (high + 1) | 0 : high, nextLow);
-    this.tookCodeAddress = tainted;
+    this.codeAddressAt = codeAddressAt;
     return first;
   }
 
@@ -128,6 +128,7 @@ export class AddressSpace {
     const base = this.lookup(high, low, 'write');
     const at = base + (low & OFFSET);
     if (this.slab.holdsCode(base)) this.observer?.codeWritten(at, 1);
+    this.slab.setWritten(base);
     this.slab.bytes[at] = value;
     this.slab.marks[at] = this.storeMark & 0xff;
   }
@@ -146,6 +147,7 @@ export class AddressSpace {
     const base = this.lookup(high, low, 'write');
     const at = base + (low & OFFSET);
     if (this.slab.holdsCode(base)) this.observer?.codeWritten(at, 4);
+    this.slab.setWritten(base);
     this.slab.view.setInt32(at, value, true);
     this.slab.markView.setInt32(at, this.storeMark, true);
   }
@@ -156,23 +158,17 @@ export class AddressSpace {
     this.store32(next >= 0 && low < 0 ? (high + 1) | 0 : high, next, valueHigh);
   }
 
-  /** Adds a mark to bytes that were just stored. */
-  mark(high: number, low: number, length: number, mark: number): void {
-    for (let i = 0; i < length; i++) {
-      const next = (low + i) | 0;
-      const at = this.find(next >= 0 && low < 0 ? (high + 1) | 0 : high, next);
-      if (at >= 0) this.slab.marks[at] = (this.slab.marks[at] ?? 0) | mark;
-    }
-  }
-
   /** Copies bytes out, stopping early where nothing can be read; never ends the run. */
   peek(high: number, low: number, length: number): Uint8Array {
     const bytes = new Uint8Array(length);
-    for (let i = 0; i < length; i++) {
-      const next = (low + i) | 0;
+    let done = 0;
+    while (done < length) {
+      const next = (low + done) | 0;
       const at = this.find(next >= 0 && low < 0 ? (high + 1) | 0 : high, next);
-      if (at < 0) return bytes.subarray(0, i);
-      bytes[i] = this.slab.bytes[at] ?? 0;
+      if (at < 0) return bytes.subarray(0, done);
+      const part = Math.min(length - done, PAGE_SIZE - (at & OFFSET));
+      bytes.set(this.slab.bytes.subarray(at, at + part), done);
+      done += part;
     }
     return bytes;
   }

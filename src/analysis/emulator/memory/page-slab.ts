@@ -17,16 +17,21 @@ export class PageSlab {
 
   readonly #maximum: number;
   readonly #code: Uint8Array;
+  readonly #written: Uint8Array;
   readonly #numbers: Float64Array;
 
   constructor(maximumPages: number) {
     this.#maximum = maximumPages;
     this.#code = new Uint8Array(maximumPages);
+    this.#written = new Uint8Array(maximumPages);
     this.#numbers = new Float64Array(maximumPages);
   }
 
   reset(): void {
-    this.marks.fill(0, 0, this.count * PAGE_SIZE);
+    for (let page = 0; page < this.count; page++) {
+      if (this.#written[page] !== 0) this.marks.fill(0, page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
+    }
+    this.#written.fill(0, 0, this.count);
     this.#code.fill(0, 0, this.count);
     this.count = 0;
   }
@@ -52,6 +57,15 @@ export class PageSlab {
 
   setCode(base: number): void {
     this.#code[base >>> 12] = 1;
+  }
+
+  /** Whether any byte of the page at this offset was stored to. */
+  isWritten(base: number): boolean {
+    return this.#written[base >>> 12] !== 0;
+  }
+
+  setWritten(base: number): void {
+    this.#written[base >>> 12] = 1;
   }
 
   /** The number of the page (its address divided by 4096) that lies at this offset. */

@@ -36,23 +36,44 @@ export function layered(...snapshots: readonly MemorySnapshot[]): MemorySnapshot
 
 /**
  * Bytes that lie at a virtual address, zero-filled to whole pages at both ends.
- *
- * @param address virtual address of the first byte, below 2^53
  */
 export class BytesSnapshot implements MemorySnapshot {
-  readonly #pages = new Map<number, Uint8Array>();
+  readonly #address: number;
+  readonly #bytes: Uint8Array;
+  #page: Uint8Array | undefined;
 
+  /** @param address virtual address of the first byte, below 2^53 */
   constructor(address: number, bytes: Uint8Array) {
-    const end = address + bytes.length;
-    for (let start = address - (address % PAGE_SIZE); start < end; start += PAGE_SIZE) {
-      const page = new Uint8Array(PAGE_SIZE);
-      const from = Math.max(start, address);
-      page.set(bytes.subarray(from - address, start + PAGE_SIZE - address), from - start);
-      this.#pages.set(start / PAGE_SIZE, page);
-    }
+    this.#address = address;
+    this.#bytes = bytes;
   }
 
   readPage(high: number, low: number): Uint8Array | undefined {
-    return this.#pages.get(pageNumber(high, low));
+    const from = pageNumber(high, low) * PAGE_SIZE - this.#address;
+    if (from <= -PAGE_SIZE || from >= this.#bytes.length) return undefined;
+    if (from >= 0 && from + PAGE_SIZE <= this.#bytes.length)
+      return this.#bytes.subarray(from, from + PAGE_SIZE);
+    this.#page ??= new Uint8Array(PAGE_SIZE);
+    const page = this.#page.fill(0);
+    page.set(this.#bytes.subarray(Math.max(from, 0), from + PAGE_SIZE), Math.max(-from, 0));
+    return page;
+  }
+}
+
+const ZEROES = new Uint8Array(PAGE_SIZE);
+
+/** Pages of zeroes: a fresh stack. Addresses are virtual, multiples of 4096 and below 2^53, the end exclusive. */
+export class ZeroSnapshot implements MemorySnapshot {
+  readonly #first: number;
+  readonly #end: number;
+
+  constructor(start: number, end: number) {
+    this.#first = start / PAGE_SIZE;
+    this.#end = end / PAGE_SIZE;
+  }
+
+  readPage(high: number, low: number): Uint8Array | undefined {
+    const number = pageNumber(high, low);
+    return number >= this.#first && number < this.#end ? ZEROES : undefined;
   }
 }

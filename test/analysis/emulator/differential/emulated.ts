@@ -8,7 +8,7 @@ import { type Case, CODE, type CpuState, DATA, emptyState, type Outcome, STACK }
 function signalOf(stop: StopReason): number {
   switch (stop.kind) {
     case 'interrupt':
-      return stop.vector === 4 ? 11 : 5;
+      return stop.vector === 4 || stop.vector === 5 ? 11 : 5;
     case 'divide-error':
       return 8;
     case 'invalid':

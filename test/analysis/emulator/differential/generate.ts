@@ -217,7 +217,7 @@ export class Generator {
 /** TF and AC in anything that POPF may take: they would raise signals of their own. */
 const POISON = 0x0004_0100_0004_0100n | 0x0000_0000_0004_0000n;
 const NOT_IN_SEQUENCES =
-  /^(Movs[bwdq]|Stos|Lods|Scas|Cmps[bwdq]|Xlat|Enter|Leave|Pop|Push|Div|Idiv|Cmpxchg|Bt|F|Wait|Into|Aam|Vzero|Emms|Mask|Vmask|Std|Sh[lr]d)/;
+  /^(Movs[bwdq]|Stos|Lods|Scas|Cmps[bwdq]|Xlat|Enter|Leave|Pop|Push|Div|Idiv|Cmpxchg|Bt|F|Wait|Into|Aam|Vzero|Emms|Mask|Vmask|Std|Sh[lr]d|Bound|L[defgs]s$)/;
 const SHIFTS = /^(Shl|Shr|Sar|Rol|Ror|Rcl|Rcr|Shld|Shrd)$/;
 
 function smallFloats(vectors: Uint8Array, random: Random): void {

@@ -1,0 +1,134 @@
+import { Emulator } from './emulator/emulator.ts';
+import { describeStop, type StopReason } from './emulator/stop.ts';
+import type { RuleMatch, RuleScanner } from './rules/scanner.ts';
+import { Session, type SessionInput } from './session.ts';
+import { type Payload, payloadAt, writtenStrings } from './strings.ts';
+import type { SystemCall } from './system-calls/call.ts';
+import type { Chain } from './system-calls/chains.ts';
+import type { Trait } from './traits.ts';
+import { decide, type RegionFacts, type Verdict } from './verdict.ts';
+
+/** What is judged: code in memory, with the registers that it would run with. */
+export interface JudgeInput extends SessionInput {
+  readonly region?: RegionFacts;
+  /** Matched on the code's page, its neighbours and the payload. */
+  readonly rules?: RuleScanner;
+}
+
+/** What the code would do, and what to think of it. */
+export interface Judgement {
+  readonly verdict: Verdict;
+  /** Why, as sentences; the strongest first. */
+  readonly reasons: readonly string[];
+  readonly mode: 32 | 64;
+  /** Instructions that were executed. */
+  readonly instructions: number;
+  readonly stop: StopReason;
+  /** The stop as one line. */
+  readonly stopText: string;
+  readonly traits: readonly Trait[];
+  readonly systemCalls: readonly SystemCall[];
+  readonly chains: readonly Chain[];
+  readonly strings: readonly string[];
+  readonly payload: Payload | undefined;
+  readonly rules: readonly RuleMatch[];
+  /** Time that the CPU spent on it, in milliseconds. */
+  readonly milliseconds: number;
+}
+
+/** Above this many instructions a judgement has to be made in slices. */
+export const INLINE_BUDGET = 256;
+/** What is run when nobody says how much. */
+export const DEFAULT_BUDGET = 100_000;
+
+const SLICE_INSTRUCTIONS = 5000;
+const SLICE_MS = 2;
+const PAGE = 0x1000n;
+
+/**
+ * Judges code from a live trap, an image, a recording or a file: the same functions, the same answer. Emulators
+ * are made when needed and kept, so that the common case allocates next to nothing.
+ */
+export class Judge implements Disposable {
+  readonly #idle: Emulator[] = [];
+
+  [Symbol.dispose](): void {
+    for (const emulator of this.#idle) emulator[Symbol.dispose]();
+    this.#idle.length = 0;
+  }
+
+  /** Judges at once. Callers that must not hold the event loop keep to {@link INLINE_BUDGET} instructions. */
+  judge(input: JudgeInput): Judgement {
+    const emulator = this.#idle.pop() ?? new Emulator();
+    try {
+      const started = performance.now();
+      const session = new Session(emulator, input);
+      session.step(input.budget);
+      return conclude(session, input, () => performance.now() - started);
+    } finally {
+      this.#idle.push(emulator);
+    }
+  }
+
+  /** Judges in slices, between which the event loop runs; none holds it longer than 5 ms. */
+  async judgeInSlices(input: JudgeInput): Promise<Judgement> {
+    const emulator = this.#idle.pop() ?? new Emulator();
+    try {
+      let spent = 0;
+      let started = performance.now();
+      const session = new Session(emulator, input);
+      while (!session.step(SLICE_INSTRUCTIONS)) {
+        if (performance.now() - started < SLICE_MS) continue;
+        spent += performance.now() - started;
+        await new Promise((resolve) => setImmediate(resolve));
+        started = performance.now();
+      }
+      return conclude(session, input, () => spent + performance.now() - started);
+    } finally {
+      this.#idle.push(emulator);
+    }
+  }
+}
+
+function conclude(session: Session, input: JudgeInput, elapsed: () => number): Judgement {
+  const { observer, kernel, memory } = session;
+  const stop = session.stop ?? { kind: 'budget' };
+  const traits = observer.traits.all;
+  const chains = session.chains();
+  const payload = observer.decodedAt && payloadAt(memory, observer.decodedAt.high, observer.decodedAt.low);
+  const rules = input.rules === undefined ? [] : scan(input.rules, input, payload);
+  const { verdict, reasons } = decide({ traits, chains, rules, region: input.region ?? {} });
+  return {
+    verdict,
+    reasons,
+    mode: input.bits,
+    instructions: session.instructions,
+    stop,
+    stopText: describeStop(stop),
+    traits,
+    systemCalls: kernel.calls,
+    chains,
+    strings: writtenStrings(memory),
+    payload,
+    rules,
+    milliseconds: elapsed(),
+  };
+}
+
+/** Matches the rules on the page of RIP as it was, its neighbours, and the payload; a rule counts once. */
+function scan(rules: RuleScanner, input: JudgeInput, payload: Payload | undefined): readonly RuleMatch[] {
+  const found = new Map<string, RuleMatch>();
+  const note = (bytes: Uint8Array): void => {
+    for (const match of rules.scan(bytes)) if (!found.has(match.rule)) found.set(match.rule, match);
+  };
+  const page = input.registers.get('rip') & ~(PAGE - 1n);
+  for (const address of [page, page - PAGE, page + PAGE]) {
+    const bytes = input.snapshot.readPage(
+      Number((address >> 32n) & 0xffff_ffffn),
+      Number(address & 0xffff_ffffn),
+    );
+    if (bytes !== undefined) note(bytes);
+  }
+  if (payload !== undefined) note(payload.bytes);
+  return [...found.values()];
+}
