@@ -4,6 +4,8 @@ import type { QemuName } from './qemu.ts';
 export interface GuestOptions {
   /** Id of a row of the kernel table. */
   readonly kernel: string;
+  /** One candidate of that row (`ABI=VERSION`) and no other, where the very package matters. */
+  readonly candidate?: string;
   /** Which QEMU; by default the machine's own. Tests that stop often at breakpoints name the newest. */
   readonly qemu?: QemuName;
   /** Number of vCPUs; by default 1. */

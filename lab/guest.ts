@@ -53,7 +53,8 @@ class BootError extends LabError {}
  * QEMU's fault and is tried again, up to three times, with a line on stderr. Throws {@link LabError}.
  */
 export async function bootGuest(options: GuestOptions): Promise<Guest> {
-  const row = kernelRow(options.kernel);
+  const known = kernelRow(options.kernel);
+  const row = options.candidate === undefined ? known : { ...known, candidates: [options.candidate] };
   const qemu = await findQemu(options.qemu ?? 'system');
   const kernel = await fetchKernel(row);
   sayOnce(`guest kernel ${kernel.id}: ${kernel.package}, on QEMU ${qemu.version}`);

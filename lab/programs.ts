@@ -65,15 +65,8 @@ export const PROGRAMS: readonly GuestProgram[] = [
     '1 500 0 /tmp/maps.log',
     'maps_random ok 500',
   ),
-  {
-    name: 'overflow_client',
-    kind: 'helper',
-    summary: 'attacks the service',
-    flags: [],
-    args: '',
-    achieves: '',
-    status: 0,
-  },
+  helper('overflow_client', 'attacks the service'),
+  helper('many_vmas', 'makes thousands of memory areas in many processes, and waits'),
 ];
 
 /** The programs that try to run code where none should be. */
@@ -101,4 +94,8 @@ function attack(
 
 function benign(name: string, summary: string, args: string, achieves: string): GuestProgram {
   return { name, kind: 'benign', summary, flags: [], args, achieves, status: 0 };
+}
+
+function helper(name: string, summary: string): GuestProgram {
+  return { name, kind: 'helper', summary, flags: [], args: '', achieves: '', status: 0 };
 }

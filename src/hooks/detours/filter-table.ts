@@ -43,7 +43,10 @@ export class FilterTable {
     if (this.has(addressSpace)) return;
     const slot = this.#free(addressSpace);
     if (slot === undefined)
-      throw new UnderwatchError('limit', `no more address spaces can be protected in the guest at a time: ${this.#count} are`);
+      throw new UnderwatchError(
+        'limit',
+        `no more address spaces can be protected in the guest at a time: ${this.#count} are`,
+      );
     this.#write(slot, addressSpace);
     this.#setCount(this.#count + 1);
   }
@@ -54,7 +57,11 @@ export class FilterTable {
     if (slot < 0) return;
     this.#setCount(this.#count - 1);
     this.#write(slot, REMOVED);
-    for (let last = slot; this.#slots[last] === REMOVED && this.#slots[next(last)] === 0n; last = previous(last))
+    for (
+      let last = slot;
+      this.#slots[last] === REMOVED && this.#slots[next(last)] === 0n;
+      last = previous(last)
+    )
       this.#write(last, 0n);
   }
 

@@ -9,7 +9,7 @@ export const PADDING = 0xcc;
 /** One page of data, at least two of code. */
 const MIN_PAGES = 3;
 /** No more is claimed of a gap, and no more looked at. */
-const MAX_PAGES = 16;
+const MAX_PAGES = 5;
 /** `.entry.text` is aligned to large pages at both ends (`ALIGN_ENTRY_TEXT_BEGIN`, arch/x86/kernel/vmlinux.lds.S). */
 const LARGE_PAGE = 0x20_0000n;
 const MAX_TEXT = 64 * 1024 * 1024;
@@ -33,7 +33,8 @@ export function findGap(kernel: Kernel): Gap {
   const start = roundUp(kernel.symbols.require('_stext'));
   const end = kernel.symbols.require('_etext');
   const length = Number(end - start);
-  if (length <= 0 || length > MAX_TEXT) throw new TargetError("the bounds of the kernel's text are not understood");
+  if (length <= 0 || length > MAX_TEXT)
+    throw new TargetError("the bounds of the kernel's text are not understood");
   const pages = paddingPages(kernel.memory.readBytes(gva(start), length));
   const entry = kernel.symbols.find('__entry_text_start') ?? 0n;
   const candidates = runs(pages)

@@ -17,7 +17,7 @@ const NO_OPERATION = 0x90;
 export interface Prologue {
   /** The first of them: behind what ftrace, kprobes and live patches use, so that those go on working. */
   readonly site: GuestVirtualAddress;
-  /** Whole instructions, at least {@link JUMP_LENGTH} bytes, which mean the same anywhere. */
+  /** Whole instructions, at least {@link JUMP_LENGTH} bytes, that can be executed elsewhere. */
   readonly displaced: Uint8Array;
 }
 
@@ -25,7 +25,11 @@ export interface Prologue {
  * Chooses the place of a detour in a function.
  * @throws TargetError with the reason where its first instructions cannot be moved
  */
-export function findPrologue(memory: KernelMemory, symbols: SymbolTable, entry: GuestVirtualAddress): Prologue {
+export function findPrologue(
+  memory: KernelMemory,
+  symbols: SymbolTable,
+  entry: GuestVirtualAddress,
+): Prologue {
   const code = memory.readBytes(entry, WINDOW);
   const skipped = leadingNops(code);
   const length = movableLength(code.subarray(skipped));
@@ -33,7 +37,9 @@ export function findPrologue(memory: KernelMemory, symbols: SymbolTable, entry: 
   const prologue = { site, displaced: code.slice(skipped, skipped + length) };
   const branch = branchInto(memory, symbols, entry, prologue);
   if (branch !== undefined)
-    throw new TargetError(`the branch at ${hex(branch)} leads into the instructions that a detour would move`);
+    throw new TargetError(
+      `the branch at ${hex(branch)} leads into the instructions that a detour would move`,
+    );
   return prologue;
 }
 
@@ -65,7 +71,8 @@ function movableLength(code: Uint8Array): number {
     if (reason !== undefined) throw new TargetError(`its first instructions cannot be moved: ${reason}`);
     length += instruction.length;
   }
-  if (length < JUMP_LENGTH) throw new TargetError('its first instructions cannot be moved: they are not understood');
+  if (length < JUMP_LENGTH)
+    throw new TargetError('its first instructions cannot be moved: they are not understood');
   return length;
 }
 
@@ -73,7 +80,6 @@ function movableLength(code: Uint8Array): number {
 function immovable(instruction: Instruction): string | undefined {
   if (instruction.isInvalid) return 'one is not understood';
   if (instruction.flowControl !== FlowControl.Next) return 'one is a branch, a call or a trap';
-  if (instruction.isIpRelMemoryOperand) return 'one refers to memory relative to itself';
   if (instruction.mnemonic === Mnemonic.Nop) return 'one is a NOP, which the kernel may patch';
   return undefined;
 }

@@ -67,12 +67,12 @@ interface Line {
   readonly code?: Code;
   readonly operands: readonly Operand[];
   readonly locked?: boolean;
-  readonly raw?: Uint8Array;
+  readonly moved?: { readonly code: Uint8Array; readonly ip: bigint };
   readonly label?: string;
 }
 
 /**
- * Writes a stub as data: instructions, labels and raw bytes, encoded for the address where it will lie.
+ * Writes a stub as data: instructions, labels and code that was elsewhere, encoded for the address where it will lie.
  * Branches keep the form that they were written in, so that an instruction's length never depends on where its
  * target is.
  */
@@ -96,9 +96,9 @@ export class StubAssembler {
     return this;
   }
 
-  /** Instructions that exist already and mean the same anywhere. */
-  raw(bytes: Uint8Array): this {
-    this.#lines.push({ raw: bytes, operands: [] });
+  /** Instructions that exist already at `ip`; what they say relative to themselves goes on meaning the same. */
+  moved(code: Uint8Array, ip: bigint): this {
+    this.#lines.push({ moved: { code, ip }, operands: [] });
     return this;
   }
 
@@ -117,7 +117,7 @@ export class StubAssembler {
       for (const line of this.#lines) {
         const place = base + BigInt(bytes.length);
         if (line.label !== undefined) labels.set(line.label, place);
-        else if (line.raw !== undefined) bytes.push(...line.raw);
+        else if (line.moved !== undefined) bytes.push(...move(encoder, line.moved, place));
         else bytes.push(...encodeLine(encoder, line, place, resolve));
       }
     } finally {
@@ -189,6 +189,23 @@ function encodeLine(
   }
 }
 
+/** Decodes instructions where they are and encodes them for another place. */
+function move(encoder: Encoder, { code, ip }: { code: Uint8Array; ip: bigint }, place: bigint): Uint8Array {
+  const decoder = new Decoder(64, code, DecoderOptions.None);
+  decoder.ip = ip;
+  let length = 0;
+  try {
+    while (decoder.canDecode) {
+      const instruction = decoder.decode();
+      length += encoder.encode(instruction, place + BigInt(length));
+      instruction.free();
+    }
+  } finally {
+    decoder.free();
+  }
+  return encoder.takeBuffer();
+}
+
 type Resolver = (target: Target) => bigint;
 
 function build(code: Code, operands: readonly Operand[], targetOf: Resolver): Instruction {
@@ -233,7 +250,7 @@ function signed32({ immediate }: Immediate): number {
 function memoryOperand(operand: Memory, targetOf: Resolver): MemoryOperand {
   const { base = Register.None, index = Register.None, scale = 1, displacement = 0n, place } = operand;
   if (operand.memory === 'gs')
-    return new MemoryOperand(Register.None, Register.None, 1, displacement, 4, false, Register.GS);
+    return new MemoryOperand(Register.None, Register.None, 1, displacement, 8, false, Register.GS);
   if (place !== undefined)
     return new MemoryOperand(Register.RIP, Register.None, 1, targetOf(place), 8, false, Register.None);
   const size = displacement === 0n ? 0 : 1;

@@ -2,6 +2,7 @@ import { Code, Register } from 'iced-x86';
 import { FILTER_BITS, FILTER_COUNT_OFFSET, FILTER_SLOTS, HASH_FACTOR } from '../filter-layout.ts';
 import type { ArgumentIndex, Hook, StubTest } from '../hook.ts';
 import { Action } from '../mailbox-layout.ts';
+import type { Prologue } from '../prologue.ts';
 import { address, at, imm, indexed, inPlace, label, StubAssembler } from '../stub-assembler.ts';
 import type { StubEnvironment } from './environment.ts';
 
@@ -9,14 +10,6 @@ const { RAX, RCX, RDX, RSI, RDI, R8, R9, R10, R11 } = Register;
 const { EAX, ECX, EDX, ESI, EDI, R8D, R9D, R10D, R11D } = Register;
 const ARGUMENTS = [RDI, RSI, RDX, RCX, R8, R9] as const;
 const ARGUMENTS_32 = [EDI, ESI, EDX, ECX, R8D, R9D] as const;
-
-/** Where a detour leaves a function and comes back to it. */
-export interface DetouredSite {
-  /** Instructions that were taken out of the function, as they are. */
-  readonly displaced: Uint8Array;
-  /** The instruction behind them. */
-  readonly resume: bigint;
-}
 
 /** Addresses of the routines that all stubs share. */
 export interface SharedRoutines {
@@ -31,7 +24,7 @@ export interface SharedRoutines {
 export function hookStub(
   number: number,
   hook: Hook,
-  site: DetouredSite,
+  prologue: Prologue,
   environment: StubEnvironment,
   shared: SharedRoutines,
 ): StubAssembler {
@@ -44,9 +37,7 @@ export function hookStub(
   a.emit(Code.Mov_r32_imm32, R10D, imm(number));
   a.emit(Code.Call_rel32_64, address(shared.request));
   if (miss === 'release') emitRelease(a, hook, shared);
-  a.label('back');
-  a.raw(site.displaced);
-  a.emit(Code.Jmp_rel32_64, address(site.resume));
+  emitGoOn(a, prologue);
   return a;
 }
 
@@ -59,7 +50,7 @@ export function hookStub(
 export function rearmStub(
   vma: { readonly vm_flags: number; readonly vm_page_prot: number },
   clearAndFlush: bigint,
-  site: DetouredSite,
+  prologue: Prologue,
 ): StubAssembler {
   const a = new StubAssembler();
   a.emit(Code.Test_rm8_imm8, at(RDI, vma.vm_flags), imm(VM_EXEC));
@@ -73,13 +64,18 @@ export function rearmStub(
   a.emit(Code.Call_rel32_64, address(clearAndFlush));
   for (const register of saved.toReversed()) a.emit(Code.Pop_r64, register);
   a.emit(Code.Bts_rm64_imm8, RCX, imm(63));
-  a.label('back');
-  a.raw(site.displaced);
-  a.emit(Code.Jmp_rel32_64, address(site.resume));
+  emitGoOn(a, prologue);
   return a;
 }
 
 const VM_EXEC = 4;
+
+/** Runs the instructions that the detour took the place of, and goes back behind them. */
+function emitGoOn(a: StubAssembler, { site, displaced }: Prologue): void {
+  a.label('back');
+  a.moved(displaced, site);
+  a.emit(Code.Jmp_rel32_64, address(site + BigInt(displaced.length)));
+}
 
 /** The address space whose table entry decides, into rax. */
 function emitAddressSpace(a: StubAssembler, { addressSpace }: Hook, environment: StubEnvironment): void {

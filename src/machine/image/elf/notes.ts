@@ -57,6 +57,12 @@ const IDT = 9;
 const CONTROL_OFFSET = SEGMENTS_OFFSET + 10 * SEGMENT_SIZE;
 const KERNEL_GS_OFFSET = CONTROL_OFFSET + 40;
 
+/**
+ * What EFER must be where QEMU writes this note for x86-64: it takes the machine for 32-bit unless EFER.LMA is set
+ * (`cpu_get_dump_info`, target/i386/arch_dump.c), and Linux sets SCE, LME and NXE together with it.
+ */
+const LONG_MODE_EFER = 0xd01n;
+
 /** The registers of one vCPU, or none where the note is another version. The note has no EFER and no CR8. */
 function qemuVcpu(bytes: Uint8Array): readonly VcpuState[] {
   if (bytes.length < KERNEL_GS_OFFSET) return [];
@@ -77,6 +83,7 @@ function qemuVcpu(bytes: Uint8Array): readonly VcpuState[] {
   registers.set('cr2', value(CONTROL_OFFSET + 16));
   registers.set('cr3', value(CONTROL_OFFSET + 24));
   registers.set('cr4', value(CONTROL_OFFSET + 32));
+  registers.set('efer', LONG_MODE_EFER);
   if (bytes.length >= KERNEL_GS_OFFSET + 8) registers.set('k_gs_base', value(KERNEL_GS_OFFSET));
   return [{ registers, idtBase: gva(base(IDT)) }];
 }

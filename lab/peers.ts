@@ -1,0 +1,113 @@
+import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { cached, say } from './cache.ts';
+import { PrivateApt, type Release, unpack } from './debian/apt.ts';
+import { LabError } from './errors.ts';
+import { executeOrFail } from './execute.ts';
+import type { Kernel } from './kernel-package.ts';
+
+/** A tool that does on images what this project does, ready to be run on this machine. */
+export interface Peer {
+  /** Debian's version of it. */
+  readonly version: string;
+  readonly command: string;
+  /** What comes before the tool's own arguments. */
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** The peers that are measured: drgn, as `python3 -m drgn`, and crash. */
+export interface Peers {
+  readonly drgn: Peer;
+  readonly crash: Peer;
+}
+
+const DRGN = { name: 'python3-drgn', version: '0.3.0-1' };
+const CRASH = { name: 'crash', version: '9.0.2+~16.3-1' };
+const LIBRARIES = 'usr/lib/x86_64-linux-gnu';
+const LOADER = 'ld-linux-x86-64.so.2';
+
+/**
+ * Fetches drgn and crash of Debian sid with all that they depend on, C library included, into the cache: they run
+ * through their own dynamic loader and nothing of them is installed. Throws {@link LabError} where they are gone.
+ */
+export async function fetchPeers(): Promise<Peers> {
+  const folder = await cached(
+    `peers/drgn-${DRGN.version}_crash-${CRASH.version}`.replaceAll('~', '-'),
+    install,
+  );
+  const python = (await readdir(join(folder, 'usr/bin'))).find((name) => /^python3\.\d+$/.test(name));
+  if (python === undefined) throw new LabError('the peers came without Python');
+  const env = { PYTHONHOME: join(folder, 'usr'), PYTHONDONTWRITEBYTECODE: '1' };
+  const loaded = (binary: string) => [
+    '--library-path',
+    join(folder, LIBRARIES),
+    join(folder, 'usr/bin', binary),
+  ];
+  const command = join(folder, LIBRARIES, LOADER);
+  return {
+    drgn: { version: DRGN.version, command, args: [...loaded(python), '-m', 'drgn'], env },
+    crash: { version: CRASH.version, command, args: loaded('crash'), env: {} },
+  };
+}
+
+async function install(target: string): Promise<void> {
+  say(`fetching drgn ${DRGN.version} and crash ${CRASH.version} of Debian sid with their libraries`);
+  const apt = new PrivateApt('sid');
+  const work = await mkdtemp(join(tmpdir(), 'underwatch-peers-'));
+  try {
+    for (const wanted of [DRGN, CRASH])
+      for (const archive of await apt.downloadWithDependencies(wanted)) await unpack(archive, work);
+    await apt.clean();
+    await keepWhatRuns(work, target);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** Copies the programs, the libraries and Python's own modules; documentation and data stay behind. */
+async function keepWhatRuns(root: string, target: string): Promise<void> {
+  await mkdir(join(target, 'usr/bin'), { recursive: true });
+  const binaries = (await readdir(join(root, 'usr/bin'))).filter((name) =>
+    /^(python3\.\d+|crash)$/.test(name),
+  );
+  for (const name of binaries) await cp(join(root, 'usr/bin', name), join(target, 'usr/bin', name));
+  for (const name of await readdir(join(root, 'usr/lib'))) {
+    if (!/^(python3|x86_64-linux-gnu$)/.test(name)) continue;
+    await cp(join(root, 'usr/lib', name), join(target, 'usr/lib', name), {
+      recursive: true,
+      verbatimSymlinks: true,
+    });
+  }
+}
+
+/** What the peers cannot do without, of one guest kernel. */
+export interface DebugFiles {
+  /** The kernel with its debugging information. */
+  readonly vmlinux: string;
+  /** The module by which a guest tells QEMU where its VMCOREINFO is, so that dumps carry it. */
+  readonly firmwareModule: string;
+}
+
+/** Fetches both from the packages of a guest's kernel. Throws {@link LabError} where Debian no longer has them. */
+export async function fetchDebugFiles(kernel: Kernel, release: Release): Promise<DebugFiles> {
+  const [name = '', version = ''] = kernel.package.split(' ');
+  const folder = await cached(`debug/${name}_${version}`, async (target) => {
+    say(`fetching the debugging information of ${kernel.package}`);
+    const apt = new PrivateApt(release);
+    const image = await apt.download({ name, version }, target);
+    await keepFile(image, './usr/lib/modules/*/qemu_fw_cfg.ko.xz', join(target, 'qemu_fw_cfg.ko.xz'));
+    await executeOrFail('busybox', ['unxz', join(target, 'qemu_fw_cfg.ko.xz')]);
+    const debug = await apt.download({ name: `${name}-dbg`, version }, target);
+    await keepFile(debug, './usr/lib/debug/boot/vmlinux-*', join(target, 'vmlinux'));
+  });
+  return { vmlinux: join(folder, 'vmlinux'), firmwareModule: join(folder, 'qemu_fw_cfg.ko') };
+}
+
+/** Takes the one file that matches a pattern out of a `.deb` and removes that: the rest may be gigabytes. */
+async function keepFile(archive: string, pattern: string, target: string): Promise<void> {
+  const script = 'dpkg-deb --fsys-tarfile "$1" | tar -xO --wildcards "$2" > "$3"';
+  await executeOrFail('sh', ['-c', script, 'sh', archive, pattern, target]);
+  await rm(archive);
+}

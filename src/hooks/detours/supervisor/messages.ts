@@ -1,0 +1,2 @@
+/** What the engine tells its supervisor, a line each. */
+export type KeeperMessage = 'stopping' | 'running' | 'done';
