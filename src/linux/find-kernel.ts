@@ -8,6 +8,7 @@ import { buildLayout } from './layout.ts';
 import { describeAbsence } from './locate/absence.ts';
 import { locateByMemory } from './locate/by-memory.ts';
 import { locateByRegisters } from './locate/by-registers.ts';
+import { locateByVmcoreinfo } from './locate/by-vmcoreinfo.ts';
 import type { LocatedKernel, Rejection } from './locate/identify.ts';
 import { guestClocks } from './timekeeping.ts';
 
@@ -15,6 +16,10 @@ import { guestClocks } from './timekeeping.ts';
 export interface FindOptions {
   /** The vCPUs' registers. Where they are given, the kernel that they run is found, and no other. */
   readonly vcpus?: readonly VcpuState[];
+  /** VMCOREINFO as an image carries it; asked where registers are not given, or lead nowhere. */
+  readonly vmcoreinfo?: string;
+  /** Whether memory is searched where registers and VMCOREINFO lead nowhere, too. */
+  readonly orByMemory?: boolean;
 }
 
 /** `system_state` from which on the kernel runs processes (`enum system_states`, `include/linux/kernel.h`). */
@@ -28,9 +33,8 @@ const SYSTEM_FREEING_INITMEM = 2;
  */
 export function findKernel(memory: PhysicalMemory, options: FindOptions = {}): Kernel {
   const stopwatch = new Stopwatch();
-  const { vcpus } = options;
-  const located = vcpus === undefined ? fromMemory(memory) : fromRegisters(memory, vcpus);
-  stopwatch.lap(vcpus === undefined ? 'page tables and symbols, from memory' : 'page tables and symbols');
+  const { method, located } = locate(memory, options);
+  stopwatch.lap('page tables and symbols');
   requireBooted(located);
   const types = locateBtf(located.memory, located.symbols);
   stopwatch.lap('types');
@@ -42,17 +46,27 @@ export function findKernel(memory: PhysicalMemory, options: FindOptions = {}): K
     layout,
     textBase: located.memory.image.virtualStart,
     release: releaseOf(located.banner),
-    found: { method: vcpus === undefined ? 'memory' : 'registers', steps: stopwatch.steps },
+    found: { method, steps: stopwatch.steps },
   };
 }
 
-function fromRegisters(memory: PhysicalMemory, vcpus: readonly VcpuState[]): LocatedKernel {
+interface Finding {
+  readonly method: KernelDiscovery['method'];
+  readonly located: LocatedKernel;
+}
+
+/** By the shortest way that what is known allows. */
+function locate(memory: PhysicalMemory, options: FindOptions): Finding {
+  const { vcpus, vmcoreinfo, orByMemory = vcpus === undefined } = options;
   let rejection: Rejection | undefined;
-  for (const vcpu of vcpus) {
+  for (const vcpu of vcpus ?? []) {
     const result = locateByRegisters(memory, vcpu);
-    if (typeof result === 'object') return result;
+    if (typeof result === 'object') return { method: 'registers', located: result };
     rejection ??= result;
   }
+  const noted = vmcoreinfo === undefined ? undefined : locateByVmcoreinfo(memory, vmcoreinfo);
+  if (noted !== undefined) return { method: 'vmcoreinfo', located: noted };
+  if (orByMemory) return { method: 'memory', located: fromMemory(memory) };
   throw new TargetError(describeAbsence(memory, rejection));
 }
 

@@ -21,7 +21,7 @@ export interface Kernel {
 
 /** How a kernel was found. */
 export interface KernelDiscovery {
-  readonly method: 'registers' | 'memory';
+  readonly method: 'registers' | 'vmcoreinfo' | 'memory';
   /** Wall time of each step, in milliseconds, in the order they ran. */
   readonly steps: readonly { readonly name: string; readonly milliseconds: number }[];
 }
