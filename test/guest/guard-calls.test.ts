@@ -3,8 +3,9 @@ import { bootGuest } from '../../lab/guest.ts';
 import { BreakpointTraps } from '../../src/hooks/breakpoints/breakpoint-traps.ts';
 import { KernelCalls } from '../../src/hooks/kernel-calls.ts';
 import { openTarget } from '../../src/target.ts';
+import { kernelsUnderTest } from '../support/kernels.ts';
 
-test.each(['5.10', '6.1'])('Linux %s runs its own functions when it is asked to', async (id) => {
+test.each(kernelsUnderTest())('Linux %s runs its own functions when it is asked to', async (id) => {
   await using guest = await bootGuest({ kernel: id, cpus: 2, qemu: 'newest' });
   await using target = await openTarget(`qemu:${guest.qmpSocket}`);
   const { machine, kernel } = target;
