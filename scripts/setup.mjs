@@ -2,14 +2,19 @@
 import { spawnSync } from 'node:child_process';
 import {
   closeSync,
+  copyFileSync,
   existsSync,
+  mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
   readSync,
+  realpathSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { PINNED_NODE, projectEnvironment, ROOT } from './paths.mjs';
@@ -42,6 +47,7 @@ function areNodePackagesPresent() {
   const isSame = (path) =>
     wanted[path]?.version === present[path]?.version && wanted[path]?.integrity === present[path]?.integrity;
   const required = Object.keys(wanted).filter((path) => path !== '' && !wanted[path].optional);
+  if (leftOut().length > 0) return false;
   return [...required, ...Object.keys(present)].every(isSame);
 }
 
@@ -53,9 +59,40 @@ function readPackages(file) {
   }
 }
 
+/**
+ * An npm that an old Node runs leaves out optional packages that want a newer one, among them the native parts of the
+ * test runner. So the first install brings the pinned Node, and where the two differ that one installs again.
+ */
 function installNodePackages() {
   say('installing the Node packages of package-lock.json');
-  runQuietly('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], /^npm (?:error|ERR!) (?!code)/);
+  runNpm('npm', []);
+  if (leftOut().length === 0) return;
+  say('installing them again under the pinned Node');
+  const folder = mkdtempSync(join(tmpdir(), 'underwatch-node-'));
+  try {
+    const node = join(folder, 'node');
+    copyFileSync(PINNED_NODE, node);
+    runNpm(node, [realpathSync(commandPath('npm') ?? 'npm')]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function runNpm(command, args) {
+  const install = ['ci', '--ignore-scripts', '--no-audit', '--no-fund'];
+  runQuietly(command, [...args, ...install], /^npm (?:error|ERR!) (?!code)/);
+}
+
+/** Optional packages for this very platform that are not installed. */
+function leftOut() {
+  const present = readPackages('node_modules/.package-lock.json') ?? {};
+  return Object.entries(readPackages('package-lock.json') ?? {})
+    .filter(([path, { optional, os, cpu, libc = ['glibc'] }]) => {
+      const isForHere =
+        os?.includes(process.platform) && cpu?.includes(process.arch) && libc.includes('glibc');
+      return optional && isForHere && !present[path];
+    })
+    .map(([path]) => path);
 }
 
 function missingDebianPackages() {
@@ -114,9 +151,12 @@ function listFiles(path) {
 }
 
 function isCommand(name) {
-  return (process.env.PATH ?? '')
-    .split(delimiter)
-    .some((folder) => folder !== '' && existsSync(join(folder, name)));
+  return commandPath(name) !== undefined;
+}
+
+function commandPath(name) {
+  const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
+  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
 }
 
 /** True if an ELF file names a dynamic loader, whose path stands near its start. */
