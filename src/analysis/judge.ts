@@ -1,5 +1,6 @@
 import { Emulator } from './emulator/emulator.ts';
 import { describeStop, type StopReason } from './emulator/stop.ts';
+import { rawCodeInput } from './raw-code.ts';
 import type { RuleMatch, RuleScanner } from './rules/scanner.ts';
 import { Session, type SessionInput } from './session.ts';
 import { type Payload, payloadAt, writtenStrings } from './strings.ts';
@@ -41,12 +42,25 @@ export const INLINE_BUDGET = 256;
 /** What is run when nobody says how much. */
 export const DEFAULT_BUDGET = 100_000;
 
-const SLICE_INSTRUCTIONS = 5000;
+/** How much runs between two looks at the clock: each may be a system call that moves 64 KiB. */
+const SLICE_INSTRUCTIONS = 250;
 const SLICE_MS = 2;
 const PAGE = 0x1000n;
+const WARM_UP_ROUNDS = 40;
+/** In either mode: a decoder loop over what follows it, a string on the stack, and a system call. */
+const WARM_UP_CODE = Buffer.from(
+  'e800000000 5e 83c613 b910000000 803600 ffc6 ffc9 75f7 6a00 682f2f7368 682f62696e 54 5b 31c9 99 6a0b 58 cd80'.replaceAll(
+    ' ',
+    '',
+  ),
+  'hex',
+);
+/** push rax; mov [rsp+8], ecx; inc ecx; pop rax; jmp back */
+const WARM_UP_LOOP = Buffer.from('50894c2408ffc158ebf6', 'hex');
 
 /**
- * Judges code from a live trap, an image, a recording or a file: the same functions, the same answer. Emulators
+ * Judges code from a live trap, an image, a recording or a file: the same functions, the same answer. It does what
+ * HVMI's `shellcode.h` is for, without its limits (256 instructions, an empty stack, the first system call). Emulators
  * are made when needed and kept, so that the common case allocates next to nothing.
  */
 export class Judge implements Disposable {
@@ -55,6 +69,19 @@ export class Judge implements Disposable {
   [Symbol.dispose](): void {
     for (const emulator of this.#idle) emulator[Symbol.dispose]();
     this.#idle.length = 0;
+  }
+
+  /**
+   * Judges a few lines of code, so that the first real judgement finds everything loaded and compiled: a tenth of a
+   * second, to be spent when nobody waits.
+   */
+  warmUp(): void {
+    for (let round = 0; round < WARM_UP_ROUNDS; round++) {
+      for (const bits of [64, 32] as const) {
+        this.judge({ ...rawCodeInput(WARM_UP_CODE, bits), budget: INLINE_BUDGET });
+      }
+    }
+    this.judge({ ...rawCodeInput(WARM_UP_LOOP, 64), budget: DEFAULT_BUDGET });
   }
 
   /** Judges at once. Callers that must not hold the event loop keep to {@link INLINE_BUDGET} instructions. */

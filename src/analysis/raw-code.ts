@@ -9,7 +9,7 @@ import {
 import { USER_CS, USER_DS, USER32_CS } from './emulator/registers.ts';
 import type { SessionInput } from './session.ts';
 
-/** Where things lie in the process that raw code is put into; as Linux would place them. */
+/** Where things lie in the process that raw code is put into: below 4 GiB, so that a switch to 32-bit mode works. */
 interface Layout {
   readonly code: number;
   readonly stackEnd: number;
@@ -18,7 +18,7 @@ interface Layout {
 }
 
 const LAYOUT_64: Layout = {
-  code: 0x7f00_0040_0000,
+  code: 0x40_0000,
   stackEnd: 0x7fff_ffff_f000,
   thread: 0x7f00_0800_0000,
   vdso: 0x7fff_f7fc_0000,

@@ -54,6 +54,9 @@ const STRONG_TRAITS: ReadonlySet<TraitName> = new Set([
   'decoder-loop',
 ]);
 
+/** Strong traits that code with honest system calls does not show. */
+const TELLING_TRAITS: ReadonlySet<TraitName> = new Set(['nop-sled', 'heavens-gate', 'decoder-loop']);
+
 /** Traits that say little alone. */
 const WEAK_TRAITS: ReadonlySet<TraitName> = new Set(['syscall', 'stack-string', 'tainted-return']);
 
@@ -98,10 +101,12 @@ function hostileCombination({ traits, chains, region }: Evidence): string | unde
   if (region.stackPointerOutside === true && strong.length > 0)
     return 'a pivoted stack, and traits of shellcode';
   if (names.has('decoder-loop') && (names.has('load-rip') || names.has('syscall'))) {
-    return 'it finds itself, decodes itself in a loop and runs what it decoded';
+    return 'it decodes itself in a loop and runs what it decoded';
   }
-  if (names.has('syscall') && strong.length > 0)
-    return `${strong.join(' and ')} in code that enters the kernel itself`;
+  const telling = strong.filter((name) => TELLING_TRAITS.has(name));
+  if (names.has('syscall') && telling.length > 0) {
+    return `${telling.join(' and ')} in code that enters the kernel itself`;
+  }
   if (strong.length >= 2 && weak.length > 0) return `${strong.join(', ')} and ${weak.join(', ')} together`;
   const runs = chains.some(({ name }) => name === 'execution');
   return runs && names.has('stack-string') ? 'builds the path of a program and runs it' : undefined;

@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   symbols: async () => (await import('./symbols.ts')).symbolsCommand(),
   struct: async () => (await import('./struct.ts')).structCommand(),
   guard: async () => (await import('./guard.ts')).guardCommand(),
+  analyze: async () => (await import('./analyze.ts')).analyzeCommand(),
 };
 
 const EPILOGUE = `

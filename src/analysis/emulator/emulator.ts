@@ -19,6 +19,8 @@ import { fourfold, LOOPED, WRITTEN } from './memory/marks.ts';
 import { EMPTY_SNAPSHOT, type MemorySnapshot, PAGE_SIZE } from './memory/snapshot.ts';
 import { EmulationStop, type StopReason } from './stop.ts';
 
+/** A loop this close to where the run began is the code's own; further away it is a library's, which copies code too. */
+const OWN_BYTES = 0x1_0000;
 /** An instruction that runs for the second time is in a loop: decoders with vectors need few steps. */
 const LOOP_RUNS = 2;
 const PLAIN = fourfold(WRITTEN);
@@ -68,6 +70,8 @@ export class Emulator implements Disposable {
 
   readonly #cache: CodeCache;
   #onlyNops = true;
+  /** The page where the run began. */
+  #start: { readonly high: number; readonly low: number } | undefined;
   #bits: 32 | 64 = 64;
 
   constructor(limits: EmulatorLimits = DEFAULT_LIMITS) {
@@ -90,6 +94,7 @@ export class Emulator implements Disposable {
     this.#bits = bits;
     this.leadingNops = 0;
     this.#onlyNops = true;
+    this.#start = undefined;
   }
 
   /**
@@ -115,6 +120,7 @@ export class Emulator implements Disposable {
     let pageHigh = 0;
     let base = 0;
     let index: Int16Array = NO_INDEX;
+    let isOwn = true;
     while (cpu.executed < end) {
       const low = cpu.ripLow;
       if ((low & ~IN_PAGE) !== pageLow || cpu.ripHigh !== pageHigh) {
@@ -122,6 +128,7 @@ export class Emulator implements Disposable {
         index = cache.indexOf(base);
         pageLow = low & ~IN_PAGE;
         pageHigh = cpu.ripHigh;
+        isOwn = this.#isOwn(pageHigh, pageLow);
       }
       let at = (index[low & IN_PAGE] ?? 0) * RECORD_WORDS;
       if (at === 0) at = cache.decode(cpu.ripHigh, low, base);
@@ -131,7 +138,7 @@ export class Emulator implements Disposable {
       cpu.nextHigh = next >= 0 && low < 0 ? cpu.highAfterCarry() : cpu.ripHigh;
       const runs = (records[at + RUNS] ?? 0) + 1;
       records[at + RUNS] = runs;
-      memory.storeMark = runs >= LOOP_RUNS && (flags & IS_REPEATED) === 0 ? IN_LOOP : PLAIN;
+      memory.storeMark = runs >= LOOP_RUNS && isOwn && (flags & IS_REPEATED) === 0 ? IN_LOOP : PLAIN;
       if (this.#onlyNops) this.#countNop(flags);
       if ((flags & SEEN_BEFORE) !== 0) this.observer?.before(cpu, at);
       const execute = handlers[records[at + HANDLER] ?? 0] ?? nothingToExecute;
@@ -146,6 +153,11 @@ export class Emulator implements Disposable {
       if (stop !== undefined) return stop;
     }
     return { kind: 'budget' };
+  }
+
+  #isOwn(high: number, low: number): boolean {
+    this.#start ??= { high, low };
+    return high === this.#start.high && Math.abs(low - this.#start.low) <= OWN_BYTES;
   }
 
   #countNop(flags: number): void {

@@ -16,7 +16,7 @@ export interface RuleScanner {
   scan(bytes: Uint8Array): readonly RuleMatch[];
 }
 
-/** What an external scanner is given. */
+/** What an external scanner is given: what HVMI's `scan_engines.h` hands to its integrator. */
 export interface ScanRequest {
   readonly mode: 32 | 64;
   /** The page of the instruction pointer, and its virtual address. */

@@ -2,17 +2,17 @@ import type { AddressSpace } from '../emulator/memory/address-space.ts';
 
 /** No path that Linux takes is longer (PATH_MAX). */
 const LONGEST_STRING = 4096;
+/** Most are shorter than this. */
+const USUAL_STRING = 128;
 const MOST_STRINGS = 64;
 
 /** A NUL-terminated string, in Latin-1 so that no byte is lost; undefined when it does not end in readable memory. */
 export function readString(memory: AddressSpace, high: number, low: number): string | undefined {
-  let text = '';
-  for (let i = 0; i < LONGEST_STRING; i++) {
-    const at = memory.find(high, (low + i) | 0);
-    if (at < 0) return undefined;
-    const byte = memory.slab.bytes[at] ?? 0;
-    if (byte === 0) return text;
-    text += String.fromCharCode(byte);
+  for (const length of [USUAL_STRING, LONGEST_STRING]) {
+    const bytes = memory.peek(high, low, length);
+    const end = bytes.indexOf(0);
+    if (end >= 0) return Buffer.from(bytes.subarray(0, end)).toString('latin1');
+    if (bytes.length < length) return undefined;
   }
   return undefined;
 }

@@ -13,7 +13,10 @@ function byNumber(runs: readonly (readonly [number, string])[]): Map<number, str
 
 const X64 = byNumber(X64_RUNS);
 const I386 = byNumber(I386_RUNS);
-const X32 = new Map([...X64, ...byNumber(X32_RUNS)]);
+const X32_OWN = byNumber(X32_RUNS);
+const X32_OWN_NAMES = new Set(X32_OWN.values());
+/** The 64-bit number of a call that x32 numbers differently is no call of x32. */
+const X32 = new Map([...[...X64].filter(([, name]) => !X32_OWN_NAMES.has(name)), ...X32_OWN]);
 const TABLES: Readonly<Record<Abi, ReadonlyMap<number, string>>> = { x64: X64, i386: I386, x32: X32 };
 
 /** Bit 30 of the number marks a call of the x32 ABI (arch/x86/include/uapi/asm/unistd.h: __X32_SYSCALL_BIT). */

@@ -3,10 +3,11 @@ import { DEFAULT_BUDGET, Judge } from '../../../src/analysis/judge.ts';
 import { rawCodeInput } from '../../../src/analysis/raw-code.ts';
 import { describeCall } from '../../../src/analysis/system-calls/call.ts';
 import { assemble } from './assemble.ts';
+import { LOADERS_64 } from './loaders-64.ts';
 import { SAMPLES_32 } from './samples-32.ts';
-import { SAMPLES_64 } from './samples-64.ts';
+import { SHELLS_64 } from './shells-64.ts';
 
-const SAMPLES = [...SAMPLES_64, ...SAMPLES_32];
+const SAMPLES = [...SHELLS_64, ...LOADERS_64, ...SAMPLES_32];
 
 describe('handwritten shellcodes', () => {
   const judge = new Judge();

@@ -1,6 +1,6 @@
 import { gvaOfWords } from '../../../memory/address.ts';
 import { EmulationStop } from '../stop.ts';
-import { CODE_ADDRESS, fourfold, RECEIVED, WRITTEN } from './marks.ts';
+import { CODE_ADDRESS, fourfold, WRITTEN } from './marks.ts';
 import { PageSlab } from './page-slab.ts';
 import { type MemorySnapshot, PAGE_SIZE, pageNumber } from './snapshot.ts';
 
@@ -174,18 +174,20 @@ export class AddressSpace {
   }
 
   /** Stores bytes as a system call would: what cannot be written is left out and the count of the rest returned. */
-  poke(high: number, low: number, bytes: Uint8Array, mark = WRITTEN | RECEIVED): number {
-    const before = this.storeMark;
-    this.storeMark = fourfold(mark);
+  poke(high: number, low: number, bytes: Uint8Array, mark = WRITTEN): number {
     let done = 0;
-    for (const byte of bytes) {
+    while (done < bytes.length) {
       const next = (low + done) | 0;
-      const upper = next >= 0 && low < 0 ? (high + 1) | 0 : high;
-      if (this.find(upper, next) < 0) break;
-      this.store8(upper, next, byte);
-      done++;
+      const at = this.find(next >= 0 && low < 0 ? (high + 1) | 0 : high, next);
+      if (at < 0) break;
+      const length = Math.min(bytes.length - done, PAGE_SIZE - (at & OFFSET));
+      const base = at & ~OFFSET;
+      if (this.slab.holdsCode(base)) this.observer?.codeWritten(at, length);
+      this.slab.setWritten(base);
+      this.slab.bytes.set(bytes.subarray(done, done + length), at);
+      this.slab.marks.fill(mark, at, at + length);
+      done += length;
     }
-    this.storeMark = before;
     return done;
   }
 

@@ -35,6 +35,7 @@ export type Outcome = number | { readonly ends: string };
 
 export type Answer = (call: EnteredCall, process: ProcessModel) => Outcome;
 
+export const EBADF = -9;
 export const EFAULT = -14;
 export const ENOENT = -2;
 export const ENOSYS = -38;
@@ -57,15 +58,9 @@ export function isNull(call: EnteredCall, index: number): boolean {
 }
 
 /** Writes what the kernel would return through a pointer; false where it cannot be written. */
-export function poke(
-  call: EnteredCall,
-  index: number,
-  process: ProcessModel,
-  bytes: Uint8Array,
-  mark?: number,
-): boolean {
+export function poke(call: EnteredCall, index: number, process: ProcessModel, bytes: Uint8Array): boolean {
   const raw = call.raw[index] ?? { low: 0, high: 0 };
-  return process.memory.poke(raw.high, raw.low, bytes, mark) === bytes.length;
+  return process.memory.poke(raw.high, raw.low, bytes) === bytes.length;
 }
 
 /** 32-bit little-endian words. */

@@ -1,4 +1,4 @@
-import { RECEIVED, WRITTEN } from '../../emulator/memory/marks.ts';
+import { RECEIVED } from '../../emulator/memory/marks.ts';
 import {
   type Answer,
   EFAULT,
@@ -15,6 +15,8 @@ import {
 
 const O_ACCMODE = 3;
 const MOST_READ = 0x1_0000;
+/** A peer that never stops sending would keep a loop going for ever. */
+const MOST_READS = 256;
 
 /** Opening succeeds: what the code wants to do with the file is what matters. */
 function open(pathIndex: number, flagsIndex: number | undefined): Answer {
@@ -52,7 +54,7 @@ export function readInto(
   if (descriptor !== undefined) {
     descriptor.reads++;
     if (descriptor.kind === 'file' && descriptor.reads > 1) return 0;
-    if (descriptor.reads > 256) return 0;
+    if (descriptor.reads > MOST_READS) return 0;
   }
   const bytes = new Uint8Array(Math.min(size, MOST_READ));
   if (bytes.length > 1) bytes[1] = 0x10;
@@ -107,7 +109,7 @@ function fcntl(call: EnteredCall, process: ProcessModel): Outcome {
 function pipe(call: EnteredCall, process: ProcessModel): Outcome {
   const from = process.descriptors.add({ kind: 'pipe' });
   const to = process.descriptors.add({ kind: 'pipe' });
-  return poke(call, 0, process, words(from, to), WRITTEN) ? 0 : EFAULT;
+  return poke(call, 0, process, words(from, to)) ? 0 : EFAULT;
 }
 
 function memfd(call: EnteredCall, process: ProcessModel): Outcome {
@@ -134,14 +136,14 @@ function sendfile(call: EnteredCall, process: ProcessModel): Outcome {
 }
 
 function getcwd(call: EnteredCall, process: ProcessModel): Outcome {
-  return poke(call, 0, process, Uint8Array.of(0x2f, 0), WRITTEN) ? 2 : EFAULT;
+  return poke(call, 0, process, Uint8Array.of(0x2f, 0)) ? 2 : EFAULT;
 }
 
 /** A size of one page: enough for code that maps what it looked at. */
 function fstat(call: EnteredCall, process: ProcessModel): Outcome {
   const bytes = new Uint8Array(64);
   bytes[process.pointerSize === 8 ? 49 : 21] = 0x10;
-  return isNull(call, 1) || !poke(call, 1, process, bytes, WRITTEN) ? EFAULT : 0;
+  return isNull(call, 1) || !poke(call, 1, process, bytes) ? EFAULT : 0;
 }
 
 export const FILE_ANSWERS: Readonly<Record<string, Answer>> = {

@@ -1,4 +1,3 @@
-import { WRITTEN } from '../../emulator/memory/marks.ts';
 import {
   type Answer,
   EFAULT,
@@ -44,18 +43,18 @@ function sleep(call: EnteredCall, process: ProcessModel): Outcome {
 }
 
 function time(call: EnteredCall, process: ProcessModel): Outcome {
-  if (wide(call, 0) !== 0) poke(call, 0, process, words(NOW), WRITTEN);
+  if (wide(call, 0) !== 0) poke(call, 0, process, words(NOW));
   return NOW;
 }
 
 function random(call: EnteredCall, process: ProcessModel): Outcome {
   const size = Math.min(wide(call, 1), 256);
   const bytes = Uint8Array.from({ length: size }, (_, index) => (index * 197 + 91) & 0xff);
-  return poke(call, 0, process, bytes, WRITTEN) ? size : EFAULT;
+  return poke(call, 0, process, bytes) ? size : EFAULT;
 }
 
 function uname(call: EnteredCall, process: ProcessModel): Outcome {
-  return poke(call, 0, process, Buffer.from('Linux\0'), WRITTEN) ? 0 : EFAULT;
+  return poke(call, 0, process, Buffer.from('Linux\0')) ? 0 : EFAULT;
 }
 
 export const PROCESS_ANSWERS: Readonly<Record<string, Answer>> = {

@@ -1,8 +1,8 @@
-import { WRITTEN } from '../../emulator/memory/marks.ts';
 import type { Descriptor } from '../descriptors.ts';
 import { decodeSocketAddress } from '../socket-address.ts';
 import {
   type Answer,
+  EBADF,
   EFAULT,
   type EnteredCall,
   type Outcome,
@@ -31,7 +31,7 @@ function withAddress(role: 'connected' | 'bound'): Answer {
     const bytes = process.memory.peek(raw.high, raw.low, Math.min(wide(call, 2), 128));
     if (bytes.length < 2) return EFAULT;
     const socket = socketOf(call, process);
-    if (socket === undefined) return -9;
+    if (socket === undefined) return EBADF;
     socket.role = role;
     const address = decodeSocketAddress(bytes);
     if (address !== undefined) socket.address = address;
@@ -68,7 +68,7 @@ function receive(call: EnteredCall, process: ProcessModel): Outcome {
 
 function socketpair(call: EnteredCall, process: ProcessModel): Outcome {
   const [a, b] = [process.descriptors.add({ kind: 'socket' }), process.descriptors.add({ kind: 'socket' })];
-  return poke(call, 3, process, words(a, b), WRITTEN) ? 0 : EFAULT;
+  return poke(call, 3, process, words(a, b)) ? 0 : EFAULT;
 }
 
 /** A peer on the loopback, so that code which looks for its own connection among all descriptors finds one. */
@@ -76,7 +76,7 @@ function peer(call: EnteredCall, process: ProcessModel): Outcome {
   const address = Uint8Array.of(2, 0, 0x11, 0x5c, 127, 0, 0, 1);
   const socket = socketOf(call, process);
   if (socket !== undefined) socket.role ??= 'accepted';
-  return poke(call, 1, process, address, WRITTEN) ? 0 : EFAULT;
+  return poke(call, 1, process, address) ? 0 : EFAULT;
 }
 
 export const SOCKET_ANSWERS: Readonly<Record<string, Answer>> = {

@@ -1,10 +1,11 @@
 import { Instruction } from 'iced-x86';
 import { afterAll, describe, expect, test } from 'vitest';
 import { INSTRUCTION_GROUPS, VECTOR_GROUPS } from '../../../../src/analysis/emulator/instructions/table.ts';
+import { candidates, NOT_COMPARED } from './candidates.ts';
 import { describeCase, difference } from './compare.ts';
 import { CONTROL_FLOW_32, CONTROL_FLOW_64 } from './control-flow.ts';
 import { EmulatedCpu } from './emulated.ts';
-import { candidates, Generator, NOT_COMPARED } from './generate.ts';
+import { Generator } from './generate.ts';
 import { type Case, HostCpu } from './host-cpu.ts';
 import { Random } from './random.ts';
 
