@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cached, say } from './cache.ts';
@@ -82,27 +82,40 @@ async function keepWhatRuns(root: string, target: string): Promise<void> {
   }
 }
 
-/** What the peers cannot do without, of one guest kernel. */
-export interface DebugFiles {
-  /** The kernel with its debugging information. */
-  readonly vmlinux: string;
-  /** The module by which a guest tells QEMU where its VMCOREINFO is, so that dumps carry it. */
-  readonly firmwareModule: string;
-}
-
-/** Fetches both from the packages of a guest's kernel. Throws {@link LabError} where Debian no longer has them. */
-export async function fetchDebugFiles(kernel: Kernel, release: Release): Promise<DebugFiles> {
+/**
+ * The kernel with its debugging information (`vmlinux`), which the peers cannot do without, from the package that
+ * belongs to a guest's kernel. Throws {@link LabError} where Debian no longer has it.
+ */
+export async function fetchDebugKernel(kernel: Kernel, release: Release): Promise<string> {
   const [name = '', version = ''] = kernel.package.split(' ');
   const folder = await cached(`debug/${name}_${version}`, async (target) => {
     say(`fetching the debugging information of ${kernel.package}`);
-    const apt = new PrivateApt(release);
-    const image = await apt.download({ name, version }, target);
-    await keepFile(image, './usr/lib/modules/*/qemu_fw_cfg.ko.xz', join(target, 'qemu_fw_cfg.ko.xz'));
-    await executeOrFail('busybox', ['unxz', join(target, 'qemu_fw_cfg.ko.xz')]);
-    const debug = await apt.download({ name: `${name}-dbg`, version }, target);
-    await keepFile(debug, './usr/lib/debug/boot/vmlinux-*', join(target, 'vmlinux'));
+    const archive = await new PrivateApt(release).download({ name: `${name}-dbg`, version }, target);
+    await keepFile(archive, './usr/lib/debug/boot/vmlinux-*', join(target, 'vmlinux'));
   });
-  return { vmlinux: join(folder, 'vmlinux'), firmwareModule: join(folder, 'qemu_fw_cfg.ko') };
+  return join(folder, 'vmlinux');
+}
+
+/**
+ * The module by which a guest tells QEMU where its VMCOREINFO is, so that dumps carry it (`qemu_fw_cfg`; QEMU needs
+ * `-device vmcoreinfo`). Throws {@link LabError} where Debian no longer has the kernel's package.
+ */
+export async function fetchFirmwareModule(kernel: Kernel, release: Release): Promise<string> {
+  const [name = '', version = ''] = kernel.package.split(' ');
+  const folder = await cached(`modules/${name}_${version}`, async (target) => {
+    const archive = await new PrivateApt(release).download({ name, version }, target);
+    const file = join(target, 'qemu_fw_cfg.ko');
+    await keepFile(archive, '*/qemu_fw_cfg.ko*', file);
+    if (await isCompressed(file)) {
+      await rename(file, `${file}.xz`);
+      await executeOrFail('busybox', ['unxz', `${file}.xz`]);
+    }
+  });
+  return join(folder, 'qemu_fw_cfg.ko');
+}
+
+async function isCompressed(file: string): Promise<boolean> {
+  return (await readFile(file)).subarray(1, 4).toString('latin1') !== 'ELF';
 }
 
 /** Takes the one file that matches a pattern out of a `.deb` and removes that: the rest may be gigabytes. */

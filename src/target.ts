@@ -1,8 +1,8 @@
-import { existsSync } from 'node:fs';
 import { UsageError } from './errors.ts';
-import { type FindOptions, findKernel } from './linux/find-kernel.ts';
+import { findKernel } from './linux/find-kernel.ts';
 import type { Kernel } from './linux/kernel.ts';
 import type { Image } from './machine/image/image.ts';
+import type { RamLayout } from './machine/image/ram-layout.ts';
 import type { Machine } from './machine/machine.ts';
 import { QEMU_SCHEME } from './machine/qemu/target-name.ts';
 
@@ -21,14 +21,21 @@ export interface OpenOptions {
    * registers where the machine has them, else memory.
    */
   readonly locate?: 'auto' | 'registers' | 'memory';
+  /**
+   * For an image without headers: the QEMU machine whose RAM it is, which says how RAM was split around the hole
+   * below 4 GiB. Told by content where it is not given.
+   */
+  readonly ramLayout?: RamLayout;
 }
 
 /**
  * Opens the machine that a target names: `qemu:PATH` with PATH a QMP socket, or the path of a memory image.
  * Throws a UsageError for a name that cannot be one, and a TargetError for what is not a machine or an image.
  */
-export async function openMachine(target: string): Promise<Machine> {
-  return target.startsWith(QEMU_SCHEME) ? attach(target) : open(target);
+export async function openMachine(target: string, options: OpenOptions = {}): Promise<Machine> {
+  if (target.startsWith(QEMU_SCHEME)) return attach(target);
+  const { openImageFile } = await import('./open-image-target.ts');
+  return openImageFile(target, options.ramLayout);
 }
 
 /**
@@ -39,17 +46,20 @@ export async function openMachine(target: string): Promise<Machine> {
  * console.log(target.kernel.release);
  */
 export async function openTarget(name: string, options: OpenOptions = {}): Promise<Target> {
-  const image = name.startsWith(QEMU_SCHEME) ? undefined : await open(name);
-  const machine = image ?? (await attach(name));
+  if (name.startsWith(QEMU_SCHEME)) return openLiveTarget(name, options);
+  const { openImageTarget } = await import('./open-image-target.ts');
+  const { image, kernel } = await openImageTarget(name, options);
+  return { machine: image, image, kernel, [Symbol.asyncDispose]: () => image[Symbol.asyncDispose]() };
+}
+
+async function openLiveTarget(name: string, options: OpenOptions): Promise<Target> {
+  if (options.ramLayout !== undefined)
+    throw new UsageError('a running machine says itself how its RAM is laid out');
+  const machine = await attach(name);
   try {
-    const known = image === undefined ? await knownOfMachine(machine, options) : knownOfImage(image, options);
-    const kernel = findKernel(machine.memory, known);
-    return {
-      machine,
-      kernel,
-      ...(image === undefined ? {} : { image }),
-      [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose](),
-    };
+    const vcpus = options.locate === 'memory' ? undefined : await machine.live?.readVcpus();
+    const kernel = findKernel(machine.memory, vcpus === undefined ? {} : { vcpus });
+    return { machine, kernel, [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose]() };
   } catch (error) {
     await machine[Symbol.asyncDispose]();
     throw error;
@@ -60,26 +70,4 @@ export async function openTarget(name: string, options: OpenOptions = {}): Promi
 async function attach(name: string): Promise<Machine> {
   const { attachQemu } = await import('./machine/qemu/attach.ts');
   return attachQemu(name);
-}
-
-async function open(path: string): Promise<Image> {
-  if (!existsSync(path)) throw new UsageError(`there is no image ${path}`);
-  const { openImage } = await import('./machine/image/open.ts');
-  return openImage(path);
-}
-
-async function knownOfMachine(machine: Machine, { locate }: OpenOptions): Promise<FindOptions> {
-  const vcpus = locate === 'memory' ? undefined : await machine.live?.readVcpus();
-  return vcpus === undefined ? {} : { vcpus };
-}
-
-/** What an image says of its kernel may be wrong, or of a moment before: memory decides where it leads nowhere. */
-function knownOfImage({ vcpus, vmcoreinfo }: Image, { locate = 'auto' }: OpenOptions): FindOptions {
-  if (locate === 'memory') return {};
-  if (locate === 'registers') return { vcpus };
-  return {
-    ...(vcpus.length > 0 ? { vcpus } : {}),
-    ...(vmcoreinfo === undefined ? {} : { vmcoreinfo }),
-    orByMemory: true,
-  };
 }

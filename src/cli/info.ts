@@ -3,10 +3,10 @@ import type { Kernel } from '../linux/kernel.ts';
 import { type KernelFacts, kernelFacts } from '../linux/kernel-facts.ts';
 import { hex } from '../memory/address.ts';
 import { type OpenOptions, openTarget, type Target } from '../target.ts';
-import { formatOption, locateOption, targetArgument } from './options.ts';
+import { formatOption, locateOption, ramLayoutOption, targetArgument } from './options.ts';
 import { type Format, printable, printObject, type Row } from './output.ts';
 
-type InfoOptions = { format: Format; locate: NonNullable<OpenOptions['locate']> };
+type InfoOptions = { format: Format } & OpenOptions;
 
 /** `underwatch info TARGET`: the kernel that was found, and how. */
 export function infoCommand(): Command {
@@ -14,18 +14,20 @@ export function infoCommand(): Command {
     .description('show the kernel that was found, and how')
     .addArgument(targetArgument())
     .addOption(locateOption())
+    .addOption(ramLayoutOption())
     .addOption(formatOption())
-    .action(async (name: string, { format, locate }: InfoOptions) => {
-      await using target = await openTarget(name, { locate });
+    .action(async (name: string, { format, ...options }: InfoOptions) => {
+      await using target = await openTarget(name, options);
       const facts = kernelFacts(target.kernel);
       await printObject(asObject(target, facts), asLines(target, facts), format);
     });
 }
 
-function asObject({ machine, kernel }: Target, facts: KernelFacts): Row {
+function asObject({ machine, image, kernel }: Target, facts: KernelFacts): Row {
   return {
     target: machine.name,
     hypervisor: machine.live?.hypervisor ?? null,
+    image: image === undefined ? null : { format: image.format, notes: image.notes },
     release: facts.release,
     build: facts.build,
     banner: facts.banner,
@@ -57,12 +59,13 @@ function asObject({ machine, kernel }: Target, facts: KernelFacts): Row {
   };
 }
 
-function asLines({ machine, kernel }: Target, facts: KernelFacts): [string, string][] {
+function asLines({ machine, image, kernel }: Target, facts: KernelFacts): [string, string][] {
   const { method, steps } = kernel.found;
   const timed = steps.map(({ name, milliseconds }) => `${name} ${milliseconds.toFixed(0)} ms`).join(', ');
   return [
     ['target', machine.name],
-    ['hypervisor', machine.live?.hypervisor ?? 'none: a memory image'],
+    image === undefined ? ['hypervisor', machine.live?.hypervisor ?? 'unknown'] : ['image', image.format],
+    ...(image?.notes ?? []).map((note): [string, string] => ['note', printable(note)]),
     ['kernel', `${printable(facts.release)} ${printable(facts.build)}`],
     ['host name', printable(facts.hostName ?? 'unknown')],
     ['uptime', facts.uptime === undefined ? 'unknown' : `${facts.uptime.toFixed(0)} s`],

@@ -1,17 +1,19 @@
 import { Command } from 'commander';
 import { rootDirectory } from '../linux/files/root.ts';
 import type { Kernel } from '../linux/kernel.ts';
-import { formatDevice, formatMapsRow, listMaps, type MapsRow } from '../linux/maps.ts';
+import { visitMaps } from '../linux/maps.ts';
 import type { Task } from '../linux/task.ts';
 import { listProcesses } from '../linux/task-list.ts';
-import { gva, hex } from '../memory/address.ts';
-import { openTarget } from '../target.ts';
+import { gva } from '../memory/address.ts';
+import { type OpenOptions, openTarget, type Target } from '../target.ts';
+import { ByteOutput } from './byte-output.ts';
+import { mapsWriter } from './maps-writer.ts';
 import { noteCuts } from './notes.ts';
-import { formatOption, parsePid, targetArgument } from './options.ts';
-import { type Format, jsonInteger, printable, printJsonRows, type Row, TextOutput } from './output.ts';
+import { formatOption, parsePid, ramLayoutOption, targetArgument } from './options.ts';
+import type { Format } from './output.ts';
 import { requireUserProcess } from './process.ts';
 
-type MapsOptions = { pid?: number; format: Format };
+type MapsOptions = { pid?: number; format: Format } & OpenOptions;
 
 /** `underwatch maps TARGET`: every VMA, as the guest's own `/proc/PID/maps` would print it. */
 export function mapsCommand(): Command {
@@ -19,59 +21,34 @@ export function mapsCommand(): Command {
     .description('list every VMA, as /proc/PID/maps would print it')
     .addArgument(targetArgument())
     .option('-p, --pid <PID>', 'of one process only', parsePid)
+    .addOption(ramLayoutOption())
     .addOption(formatOption())
-    .action(async (name: string, { pid, format }: MapsOptions) => {
-      await using target = await openTarget(name);
+    .action(async (name: string, { pid, format, ...opening }: MapsOptions) => {
+      await using target = await openTarget(name, opening);
       const { kernel } = target;
-      const output = new TextOutput();
-      if (pid !== undefined) await print(kernel, [requireUserProcess(kernel, pid)], format, output, false);
-      else await print(kernel, userProcesses(kernel), format, output, true);
-      await output.flush();
+      const tasks = pid === undefined ? userProcesses(kernel) : [requireUserProcess(kernel, pid)];
+      await print(target, tasks, format, pid === undefined);
     });
 }
 
 async function print(
-  kernel: Kernel,
+  { kernel, machine }: Target,
   tasks: readonly Task[],
   format: Format,
-  output: TextOutput,
   withHeadings: boolean,
 ): Promise<void> {
-  if (format !== 'table') return printJsonRows(jsonRows(kernel, tasks), format, output);
-  for (const { task, rows } of mapsOf(kernel, tasks)) {
-    if (withHeadings) await output.line(`# ${task.tgid} ${printable(task.comm)}`);
-    for (const row of rows) await output.line(formatMapsRow(row));
-  }
-}
-
-function* jsonRows(kernel: Kernel, tasks: readonly Task[]): Generator<Row> {
-  for (const { task, rows } of mapsOf(kernel, tasks)) for (const row of rows) yield jsonRow(task, row);
-}
-
-function jsonRow({ tgid, comm }: Task, row: MapsRow): Row {
-  return {
-    pid: tgid,
-    comm,
-    start: hex(row.start),
-    end: hex(row.end),
-    perms: row.permissions,
-    offset: hex(row.offset),
-    dev: formatDevice(row),
-    inode: jsonInteger(row.inode),
-    path: row.path,
-  };
-}
-
-function* mapsOf(
-  kernel: Kernel,
-  tasks: readonly Task[],
-): Generator<{ readonly task: Task; readonly rows: readonly MapsRow[] }> {
+  const live = machine.live !== undefined;
   const root = rootDirectory(kernel);
+  const output = new ByteOutput();
+  const writer = mapsWriter(format, output, withHeadings);
   for (const task of tasks) {
-    const { rows, cuts } = listMaps(kernel, task.mm, root);
+    writer.process(task);
+    const cuts = visitMaps(kernel, task.mm, root, (cursor, backing) => writer.row(cursor, backing), { live });
     noteCuts(`the map of process ${task.tgid} was`, cuts);
-    yield { task, rows };
+    await output.settle();
   }
+  writer.end();
+  await output.flush();
 }
 
 function userProcesses(kernel: Kernel): Task[] {

@@ -1,4 +1,5 @@
 import { Argument, InvalidArgumentError, Option } from 'commander';
+import { RAM_LAYOUTS } from '../machine/image/ram-layout.ts';
 import { type GuestVirtualAddress, gva } from '../memory/address.ts';
 import { FORMATS, type Format } from './output.ts';
 
@@ -19,6 +20,13 @@ export function locateOption(): Option {
   return new Option('--locate <METHOD>', 'find the kernel by registers or from memory alone')
     .choices(['auto', 'registers', 'memory'])
     .default('auto');
+}
+
+/** `--ram-layout q35|pc|microvm`. */
+export function ramLayoutOption(): Option {
+  return new Option('--ram-layout <MACHINE>', 'of a raw image: the QEMU machine that its RAM is of').choices(
+    RAM_LAYOUTS,
+  );
 }
 
 /** Parses a process id. */

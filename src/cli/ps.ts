@@ -8,9 +8,9 @@ import type { Kernel } from '../linux/kernel.ts';
 import { parentPid, type Task } from '../linux/task.ts';
 import { listProcesses, listThreads } from '../linux/task-list.ts';
 import { gva, hex } from '../memory/address.ts';
-import { openTarget } from '../target.ts';
+import { type OpenOptions, openTarget } from '../target.ts';
 import { noteCuts } from './notes.ts';
-import { formatOption, targetArgument } from './options.ts';
+import { formatOption, ramLayoutOption, targetArgument } from './options.ts';
 import { type Column, type Format, printRows, type Row } from './output.ts';
 
 const COLUMNS: readonly Column[] = [
@@ -27,15 +27,18 @@ const THREAD_COLUMNS: readonly Column[] = COLUMNS.map((column) =>
   column.field === 'threads' ? { field: 'tid', heading: 'TID', align: 'right' } : column,
 );
 
+type PsOptions = { threads?: true; format: Format } & OpenOptions;
+
 /** `underwatch ps TARGET`: processes and, if asked for, their threads. */
 export function psCommand(): Command {
   return new Command('ps')
     .description('list processes and threads')
     .addArgument(targetArgument())
     .option('-T, --threads', 'a line for each thread')
+    .addOption(ramLayoutOption())
     .addOption(formatOption())
-    .action(async (name: string, { threads, format }: { threads?: true; format: Format }) => {
-      await using target = await openTarget(name);
+    .action(async (name: string, { threads, format, ...opening }: PsOptions) => {
+      await using target = await openTarget(name, opening);
       const rows = [...processRows(target.kernel, threads === true)];
       await printRows(rows, threads === true ? THREAD_COLUMNS : COLUMNS, format);
     });

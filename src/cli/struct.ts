@@ -1,9 +1,11 @@
 import { Command } from 'commander';
 import { UsageError } from '../errors.ts';
 import { type Btf, describeStruct, type MemberDescription, renderStruct } from '../linux/btf.ts';
-import { openTarget } from '../target.ts';
-import { formatOption, targetArgument } from './options.ts';
+import { type OpenOptions, openTarget } from '../target.ts';
+import { formatOption, ramLayoutOption, targetArgument } from './options.ts';
 import { type Format, printObject, printRows, type Row, TextOutput } from './output.ts';
+
+type StructOptions = { format: Format } & OpenOptions;
 
 /** `underwatch struct TARGET NAME`: a struct as the kernel's own types (BTF) describe it. */
 export function structCommand(): Command {
@@ -11,9 +13,10 @@ export function structCommand(): Command {
     .description('show a struct or union of the kernel (BTF)')
     .addArgument(targetArgument())
     .argument('<NAME>', 'its name, or a glob (quote it) to list the names that match')
+    .addOption(ramLayoutOption())
     .addOption(formatOption())
-    .action(async (name: string, pattern: string, { format }: { format: Format }) => {
-      await using target = await openTarget(name);
+    .action(async (name: string, pattern: string, { format, ...opening }: StructOptions) => {
+      await using target = await openTarget(name, opening);
       const { types } = target.kernel;
       if (/[*?]/.test(pattern)) await listNames(types, pattern, format);
       else await showStruct(types, pattern, format);

@@ -8,12 +8,12 @@ import { VmaCursor } from '../linux/mm/vma-cursor.ts';
 import type { Task } from '../linux/task.ts';
 import { snapshotVma, vmaPageCount } from '../linux/vma.ts';
 import { type GuestVirtualAddress, hex, highWord, lowWord } from '../memory/address.ts';
-import { openTarget } from '../target.ts';
-import { formatOption, parseAddress, parsePid, targetArgument } from './options.ts';
+import { type OpenOptions, openTarget } from '../target.ts';
+import { formatOption, parseAddress, parsePid, ramLayoutOption, targetArgument } from './options.ts';
 import { type Format, jsonInteger, printable, printObject, type Row } from './output.ts';
 import { requireUserProcess } from './process.ts';
 
-type VmaOptions = { pid: number; address: GuestVirtualAddress; format: Format };
+type VmaOptions = { pid: number; address: GuestVirtualAddress; format: Format } & OpenOptions;
 
 /** `underwatch vma TARGET --pid N --address A`: the VMA that an address lies in. */
 export function vmaCommand(): Command {
@@ -22,9 +22,10 @@ export function vmaCommand(): Command {
     .addArgument(targetArgument())
     .requiredOption('-p, --pid <PID>', 'the process', parsePid)
     .requiredOption('-a, --address <ADDRESS>', 'a user address, hexadecimal', parseAddress)
+    .addOption(ramLayoutOption())
     .addOption(formatOption())
-    .action(async (name: string, { pid, address, format }: VmaOptions) => {
-      await using target = await openTarget(name);
+    .action(async (name: string, { pid, address, format, ...opening }: VmaOptions) => {
+      await using target = await openTarget(name, opening);
       const row = vmaRow(target.kernel, requireUserProcess(target.kernel, pid), address);
       const lines = Object.entries(row).map(([field, value]): [string, string] => [
         field,

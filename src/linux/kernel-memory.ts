@@ -48,6 +48,7 @@ export class KernelMemory {
   readonly directMap: LinearMapping | undefined;
   readonly #image: LinearWords;
   readonly #directMap: LinearWords;
+  #recentPage = -1;
 
   constructor(
     physical: PhysicalMemory,
@@ -74,11 +75,20 @@ export class KernelMemory {
   /** As {@link locate}, but -1 when the address is not mapped to RAM. */
   tryLocate(high: number, low: number): number {
     const direct = inLinear(this.#directMap, high, low);
-    if (direct >= 0 && this.physical.contains(direct, 1)) return direct;
+    if (direct >= 0 && this.#isRam(direct)) return direct;
     const image = inLinear(this.#image, high, low);
     if (image >= 0) return image;
     const walked = this.pageTables.translate(high, low);
     return walked >= 0 && this.physical.contains(walked, 1) ? walked : -1;
+  }
+
+  /** Whether RAM stands behind an address; of the page that was asked for last it is known. */
+  #isRam(physical: number): boolean {
+    const page = Math.floor(physical / PAGE_SIZE);
+    if (page === this.#recentPage) return true;
+    if (!this.physical.contains(physical, 1)) return false;
+    this.#recentPage = page;
+    return true;
   }
 
   /** As {@link locate}, for an address at the API's edge. */
@@ -86,10 +96,15 @@ export class KernelMemory {
     return this.locate(highWord(address), lowWord(address));
   }
 
-  /** Fills `target` from a kernel address on, page by page; throws at the first page that is not there. */
+  /** Fills `target` from a kernel address on; throws at the first page that is not there. */
   read(address: GuestVirtualAddress, target: Uint8Array): void {
     let high = highWord(address);
     let low = lowWord(address);
+    const image = inLinear(this.#image, high, low);
+    if (image >= 0 && image + target.length <= this.#image.physical + this.#image.size) {
+      this.physical.read(image, target);
+      return;
+    }
     for (let done = 0; done < target.length; ) {
       const piece = Math.min(target.length - done, PAGE_SIZE - (low % PAGE_SIZE));
       this.physical.read(this.locate(high, low), target.subarray(done, done + piece));

@@ -47,6 +47,17 @@ const MAX_STRUCT_SIZE = 64 * 1024;
  * that is needed does not exist or cannot be right.
  */
 export function buildLayout(btf: Btf): KernelLayout {
+  const known = LAYOUTS.get(btf);
+  if (known !== undefined) return known;
+  const layout = computeLayout(btf);
+  LAYOUTS.set(btf, layout);
+  return layout;
+}
+
+/** Whoever looks for types builds their layout to judge them; it is not built again. */
+const LAYOUTS = new WeakMap<Btf, KernelLayout>();
+
+function computeLayout(btf: Btf): KernelLayout {
   const layout: Record<string, unknown> = {};
   for (const [name, members] of Object.entries<Members>(REQUIRED_STRUCTS))
     layout[name] = buildStruct(btf, name, members);

@@ -2,13 +2,14 @@ import type { GuestVirtualAddress } from '../memory/address.ts';
 import type { Cut } from './cut.ts';
 import type { KernelPath } from './files/path.ts';
 import type { Kernel } from './kernel.ts';
-import type { MapsRow } from './maps/row.ts';
-import { RowReader } from './maps/row-reader.ts';
-import { vsyscallRow } from './maps/vsyscall.ts';
+import { BackingReader } from './maps/backing-reader.ts';
+import { type Backing, type MapsRow, rowOf } from './maps/row.ts';
+import { enterVsyscall, VSYSCALL } from './maps/vsyscall.ts';
 import { ConsistencyCheck } from './mm/consistency.ts';
+import { VmaCursor } from './mm/vma-cursor.ts';
 import { walkVmas } from './mm/walk.ts';
 
-export { formatDevice, formatMapsRow, type MapsRow } from './maps/row.ts';
+export { type Backing, formatDevice, formatMapsRow, type MapsRow } from './maps/row.ts';
 
 /** The rows of an address space, and what is missing from them. */
 export interface Maps {
@@ -39,18 +40,33 @@ export function listMaps(
   root: KernelPath,
   options: MapsOptions = {},
 ): Maps {
-  const check = (options.live ?? true) ? new ConsistencyCheck(kernel, mm) : undefined;
-  if (check?.isAlive === false) return { rows: [], cuts: [] };
-  const reader = new RowReader(kernel, mm, root, check);
   const rows: MapsRow[] = [];
+  const cuts = visitMaps(kernel, mm, root, (cursor, backing) => rows.push(rowOf(cursor, backing)), options);
+  return { rows, cuts };
+}
+
+/**
+ * As {@link listMaps}, but calls `visit` for each row instead of making it: with a cursor, the same every time, that
+ * stands on the VMA, and with what stands behind that. Returns what is missing.
+ */
+export function visitMaps(
+  kernel: Pick<Kernel, 'memory' | 'layout' | 'symbols'>,
+  mm: GuestVirtualAddress,
+  root: KernelPath,
+  visit: (cursor: VmaCursor, backing: Backing) => void,
+  options: MapsOptions = {},
+): readonly Cut[] {
+  const check = (options.live ?? true) ? new ConsistencyCheck(kernel, mm) : undefined;
+  if (check?.isAlive === false) return [];
+  const reader = new BackingReader(kernel, mm, root, check);
   const cuts: Cut[] = [];
   const cut = walkVmas(kernel, mm, (cursor) => {
-    rows.push(reader.read(cursor));
+    visit(cursor, reader.read(cursor));
     if (reader.cuts.length > 0) cuts.push(...reader.cuts);
     return true;
   });
-  if (cut !== undefined) return { rows, cuts: [...cuts, cut] };
-  const gate = vsyscallRow(kernel, mm);
-  if (gate !== undefined) rows.push(gate);
-  return { rows, cuts };
+  if (cut !== undefined) return [...cuts, cut];
+  const gate = new VmaCursor();
+  if (enterVsyscall(kernel, mm, gate)) visit(gate, VSYSCALL);
+  return cuts;
 }

@@ -11,6 +11,16 @@ export interface KernelSymbol {
   readonly address: GuestVirtualAddress;
 }
 
+/**
+ * What nearly every use of a kernel asks for. A pass over all names costs the same for one of them as for all, so that
+ * they are looked up together at the first look-up of any.
+ */
+const COMMON = [
+  ...['init_top_pgt', 'swapper_pg_dir', 'page_offset_base', 'system_state', '__start_BTF', '__stop_BTF'],
+  ...['init_task', 'special_mapping_name', 'anon_vma_name_alloc', 'gate_vma', 'vsyscall_mode', 'max_pfn'],
+  ...['simple_dname', 'anon_inodefs_dname', 'pipefs_dname', 'sockfs_dname'],
+];
+
 /** A symbol and how far behind it an address lies, in bytes. */
 export interface NearestSymbol extends KernelSymbol {
   readonly offset: number;
@@ -110,10 +120,11 @@ export class SymbolTable {
     }
   }
 
-  #learn(names: readonly string[]): void {
-    if (names.length === 0) return;
+  #learn(wanted: readonly string[]): void {
+    if (wanted.length === 0) return;
+    const names = [...new Set([...wanted, ...COMMON.filter((name) => !this.#known.has(name))])];
     for (const name of names) this.#known.set(name, undefined);
-    let missing = new Set(names).size;
+    let missing = names.length;
     this.#names.search(names, (index, which) => {
       const name = names[which] ?? '';
       if (this.#known.get(name) !== undefined) return true;

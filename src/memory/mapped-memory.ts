@@ -1,5 +1,8 @@
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { gpa } from './address.ts';
+import { populatedRanges } from './file-extents.ts';
 import { FileMapping } from './file-mapping.ts';
+import type { MemoryWindow } from './object-window.ts';
 import { PhysicalMemoryError, type PhysicalRange, type WritablePhysicalMemory } from './physical-memory.ts';
 import { checkRanges, coveredUpTo, covers } from './ranges.ts';
 
@@ -9,6 +12,9 @@ export interface MappedRange extends PhysicalRange {
   /** Where the run starts in the file, in bytes; a multiple of 4096. */
   readonly offset: number;
 }
+
+/** Words that lie farther than 4 GiB from the first of their array are slow to read. */
+const WINDOW_BYTES = 2 ** 30;
 
 interface Segment extends PhysicalRange {
   readonly end: number;
@@ -28,6 +34,9 @@ const NOWHERE: Segment = { start: gpa(0), size: 0, end: 0, view: NO_VIEW, bytes:
  * which holds for DataView and not for Uint32Array (measured on Node 24).
  */
 export class MappedMemory implements WritablePhysicalMemory {
+  /** Changes once, when the files are unmapped. */
+  generation = 0;
+  readonly #files: readonly MappedRange[];
   readonly #mappings: FileMapping[] = [];
   #segments: readonly Segment[] = [];
   /** The segment of the latest access; nearly always that of the next one. */
@@ -39,6 +48,7 @@ export class MappedMemory implements WritablePhysicalMemory {
    */
   constructor(ranges: readonly MappedRange[]) {
     checkRanges(ranges);
+    this.#files = ranges;
     try {
       this.#segments = ranges.map((range) => this.#map(range));
     } catch (error) {
@@ -56,6 +66,20 @@ export class MappedMemory implements WritablePhysicalMemory {
 
   get ranges(): readonly PhysicalRange[] {
     return this.#segments;
+  }
+
+  /** Asked of the files anew at every call, as the guest fills their holes. */
+  get populated(): readonly PhysicalRange[] | undefined {
+    const populated: PhysicalRange[] = [];
+    for (const range of this.#files) {
+      const file = openSync(range.path, 'r');
+      try {
+        populated.push(...(populatedRanges(file, fstatSync(file).size, [range]) ?? [range]));
+      } finally {
+        closeSync(file);
+      }
+    }
+    return populated;
   }
 
   u8(address: number): number {
@@ -99,7 +123,22 @@ export class MappedMemory implements WritablePhysicalMemory {
     return covers(this.#segments, address, length);
   }
 
+  window(address: number, length: number, into: MemoryWindow): boolean {
+    if (address % 4 !== 0 || !this.contains(address, length)) return false;
+    const { start, end, bytes } = this.#segment(address, 1);
+    const from = Math.floor((address - start) / WINDOW_BYTES) * WINDOW_BYTES;
+    const to = Math.min(from + WINDOW_BYTES, end - start);
+    if (address - start + length > to) return false;
+    into.words = new Uint32Array(bytes.buffer, bytes.byteOffset + from, (to - from) >>> 2);
+    into.first = 0;
+    into.start = start + from;
+    into.end = start + to;
+    into.generation = this.generation;
+    return true;
+  }
+
   [Symbol.dispose](): void {
+    this.generation++;
     this.#segments = [];
     this.#recent = NOWHERE;
     for (const mapping of this.#mappings.splice(0)) mapping[Symbol.dispose]();

@@ -1,3 +1,4 @@
+import type { MemoryWindow } from './object-window.ts';
 import {
   type PhysicalMemory,
   PhysicalMemoryError,
@@ -18,12 +19,15 @@ const EMPTY = Number.NaN;
  * memory that does not change; {@link LivePageCache} is for memory that does.
  */
 export class PageCache implements PhysicalMemory {
+  /** Counts the pages that were brought in, each perhaps in place of another, and when all were forgotten. */
+  generation = 0;
   protected readonly source: PhysicalMemory;
   readonly #mask: number;
   /** The page number that each slot holds. */
   readonly #pages: Float64Array;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
+  readonly #words: Uint32Array;
 
   /**
    * @param source where pages come from; disposed of together with the cache
@@ -36,10 +40,15 @@ export class PageCache implements PhysicalMemory {
     this.#pages = new Float64Array(slots).fill(EMPTY);
     this.#bytes = new Uint8Array(slots * PAGE_SIZE);
     this.#view = new DataView(this.#bytes.buffer);
+    this.#words = new Uint32Array(this.#bytes.buffer);
   }
 
   get ranges(): readonly PhysicalRange[] {
     return this.source.ranges;
+  }
+
+  get populated(): readonly PhysicalRange[] | undefined {
+    return this.source.populated;
   }
 
   u8(address: number): number {
@@ -71,8 +80,25 @@ export class PageCache implements PhysicalMemory {
     return this.source.contains(address, length);
   }
 
+  window(address: number, length: number, into: MemoryWindow): boolean {
+    if ((address & OFFSET_MASK) > PAGE_SIZE - length) return false;
+    const page = Math.floor(address / PAGE_SIZE);
+    const slot = page & this.#mask;
+    if (this.#pages[slot] !== page) {
+      if (!this.source.contains(page * PAGE_SIZE, PAGE_SIZE)) return false;
+      this.#fill(slot, page, address);
+    }
+    into.words = this.#words;
+    into.first = slot * (PAGE_SIZE / 4);
+    into.start = page * PAGE_SIZE;
+    into.end = into.start + PAGE_SIZE;
+    into.generation = this.generation;
+    return true;
+  }
+
   /** Forgets every page. */
   invalidate(): void {
+    this.generation++;
     this.#pages.fill(EMPTY);
   }
 
@@ -106,6 +132,7 @@ export class PageCache implements PhysicalMemory {
   }
 
   #fill(slot: number, page: number, address: number): void {
+    this.generation++;
     this.#pages[slot] = EMPTY;
     if (!this.source.contains(address, 1)) throw new PhysicalMemoryError(address);
     this.source.read(page * PAGE_SIZE, this.#bytes.subarray(slot * PAGE_SIZE, (slot + 1) * PAGE_SIZE));

@@ -1,5 +1,6 @@
 import { UnderwatchError } from '../errors.ts';
 import { type GuestPhysicalAddress, hex } from './address.ts';
+import type { MemoryWindow } from './object-window.ts';
 
 /** A run of guest-physical addresses that RAM stands behind: `[start, start + size)`, in bytes. */
 export interface PhysicalRange {
@@ -28,6 +29,11 @@ export class PhysicalMemoryError extends UnderwatchError {
 export interface PhysicalMemory extends Disposable {
   /** Where RAM is, ascending and not overlapping. */
   readonly ranges: readonly PhysicalRange[];
+  /**
+   * The parts of {@link ranges} that may hold anything but zeros, for searches: what lies in a hole of a sparse file
+   * need not be read, and reading a hole of a live guest's RAM would fill it. Absent where nothing is known.
+   */
+  readonly populated?: readonly PhysicalRange[] | undefined;
   /** One byte, unsigned. */
   u8(address: number): number;
   /** Two bytes, unsigned; need not be aligned, must not cross the end of a page. */
@@ -38,6 +44,14 @@ export interface PhysicalMemory extends Disposable {
   read(address: number, target: Uint8Array): void;
   /** Whether all of `[address, address + length)` is RAM. */
   contains(address: number, length: number): boolean;
+  /**
+   * Says where `[address, address + length)` and what is around it can be read as long as {@link generation} stays what
+   * it is; false where it does not lie in one piece, or not all of it is RAM. For {@link ObjectWindow}; absent where
+   * words are read no faster so.
+   */
+  window?(address: number, length: number, into: MemoryWindow): boolean;
+  /** Changes whenever windows that were given out are no longer good. */
+  readonly generation?: number;
 }
 
 /** Physical memory that can also be written. Code bytes and translations need more: see `machine/`. */

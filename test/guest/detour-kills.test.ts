@@ -24,16 +24,22 @@ const LOAD =
   'echo "ok $ok bad $bad") & done; wait; rm -f /tmp/enough';
 
 describe.each([
-  { kernel: '6.1', cpus: 2 },
-  { kernel: '7.2', cpus: 2 },
-] as const)('an engine that dies: Linux $kernel, $cpus vCPUs', ({ kernel, cpus }) => {
+  { kernel: '6.1', cpus: 2, commandLine: '' },
+  { kernel: '6.12', cpus: 2, commandLine: 'preempt=full' },
+  { kernel: '7.2', cpus: 2, commandLine: '' },
+])('an engine that dies: Linux $kernel, $cpus vCPUs $commandLine', ({ kernel, cpus, commandLine }) => {
   let guest: Guest;
   let folder: string;
   let textBefore: KernelText;
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'underwatch-test-'));
-    guest = await bootGuest({ kernel, cpus, qemuArgs: doorbellOptions(join(folder, 'bell.sock')) });
+    guest = await bootGuest({
+      kernel,
+      cpus,
+      commandLine,
+      qemuArgs: doorbellOptions(join(folder, 'bell.sock')),
+    });
     await guest.run(commandOf(programNamed('jit')));
     textBefore = await readText();
   });
@@ -53,6 +59,21 @@ describe.each([
     return kernelText(findKernel(machine.memory, vcpus === undefined ? {} : { vcpus }));
   }
 
+  test('the guest is let run when its engine dies while it is paused', async () => {
+    const victim = engine();
+    await victim.says('serving');
+    await victim.pause();
+    const waiting = guest.run('echo alive', { timeout: 10_000 });
+    expect(await Promise.race([waiting, delay(500)])).toBeUndefined();
+    await victim.kill();
+    expect(await waiting).toMatchObject({ output: 'alive\n' });
+    const next = engine();
+    expect(await next.says('attached')).toBe('attached restored');
+    await next.says('serving');
+    await next.stop();
+    expect(changedFunctions(textBefore, await readText())).toEqual([]);
+  });
+
   test(`${KILLS} kills at random moments under load harm nobody`, { timeout: 600_000 }, async () => {
     const random = randomNumbers(SEED);
     const load = await guest.spawn(LOAD);
@@ -61,7 +82,6 @@ describe.each([
       const victim = engine();
       await delay(random() * LONGEST_LIFE);
       await victim.kill();
-      console.log(kill, performance.now(), victim.complaints);
       outcomes.push(victim.said('serving') ?? victim.said('attached') ?? 'starting');
       expect(await guest.run('echo alive', { timeout: 10_000 }), `kill ${kill}`).toMatchObject({
         output: 'alive\n',

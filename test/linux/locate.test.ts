@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { findKernel } from '../../src/linux/find-kernel.ts';
 import { locateByMemory } from '../../src/linux/locate/by-memory.ts';
 import { locateByRegisters } from '../../src/linux/locate/by-registers.ts';
+import { locateByVmcoreinfo } from '../../src/linux/locate/by-vmcoreinfo.ts';
 import type { LocatedKernel, Rejection } from '../../src/linux/locate/identify.ts';
 import { gva } from '../../src/memory/address.ts';
 import { SparseMemory } from '../../src/memory/sparse-memory.ts';
@@ -51,6 +52,27 @@ describe.each([
 
   test('is found from memory alone', () => {
     expect([...locateByMemory(kernel.memory)].map(facts)).toEqual([whole]);
+  });
+});
+
+describe('VMCOREINFO', () => {
+  const kernel = makeKernel({ layout });
+  const address = kernel.virtual + BigInt(kernel.root - kernel.physical);
+  const base = BigInt(kernel.physical) - (kernel.virtual - 0xffff_ffff_8000_0000n);
+  const text = `OSRELEASE=6.9\nSYMBOL(swapper_pg_dir)=${address.toString(16)}\nNUMBER(phys_base)=${base}\n`;
+
+  test('leads to the kernel that it describes', () => {
+    expect(facts(locateByVmcoreinfo(kernel.memory, text))).toEqual(expected(kernel, 4));
+  });
+
+  test.each([
+    ['has nothing of it', 'OSRELEASE=6.9'],
+    ['lies', text.replace(String(base), '123456789')],
+    ['holds no numbers', text.replace(String(base), 'x'.repeat(1000))],
+    ['is out of bounds', text.replace(String(base), '9'.repeat(19))],
+    ['claims other paging', `${text}NUMBER(pgtable_l5_enabled)=1`],
+  ])('leads nowhere where it %s', (_, broken) => {
+    expect(locateByVmcoreinfo(kernel.memory, broken)).toBeUndefined();
   });
 });
 

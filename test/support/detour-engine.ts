@@ -1,11 +1,7 @@
 import type { DetourHandler } from '../../src/hooks/detours/answers.ts';
+import { MARK_BIT } from '../../src/hooks/detours/armed-pages.ts';
 import { DetourTraps } from '../../src/hooks/detours/detour-traps.ts';
-import type { FailureMode } from '../../src/hooks/detours/hooks-table.ts';
-import { recover } from '../../src/hooks/detours/recover.ts';
-import { DoorbellRings, PolledRings } from '../../src/hooks/detours/rings.ts';
-import { MARK_BIT } from '../../src/hooks/detours/stubs/leaf-entry.ts';
-import { RunKeeper } from '../../src/hooks/detours/supervisor/run-keeper.ts';
-import { Journal } from '../../src/hooks/journal/journal.ts';
+import { type OpenedTraps, openTraps } from '../../src/hooks/open-traps.ts';
 import { CONTINUE, KILL, RETURN, type TrapSite } from '../../src/hooks/trap.ts';
 import { currentTask } from '../../src/linux/current-task.ts';
 import { findKernel } from '../../src/linux/find-kernel.ts';
@@ -41,59 +37,44 @@ export class DetourEngine implements AsyncDisposable {
   readonly kernel: Kernel;
   readonly recovered: string;
   readonly #machine: Machine;
-  readonly #keeper: RunKeeper;
-  readonly #bell: Disposable | undefined;
+  readonly #opened: OpenedTraps;
 
-  private constructor(
-    machine: Machine,
-    keeper: RunKeeper,
-    bell: Disposable | undefined,
-    kernel: Kernel,
-    traps: DetourTraps,
-    recovered: string,
-  ) {
+  private constructor(machine: Machine, opened: OpenedTraps, kernel: Kernel, traps: DetourTraps) {
     this.#machine = machine;
-    this.#keeper = keeper;
-    this.#bell = bell;
+    this.#opened = opened;
     this.kernel = kernel;
     this.traps = traps;
-    this.recovered = recovered;
+    this.recovered = opened.recovery.outcome;
   }
 
   static async attach(
     target: string,
     journalFolder: string,
-    options: {
-      readonly failureMode?: FailureMode;
-      readonly report?: (where: string, error: unknown) => void;
-    } = {},
+    options: { readonly report?: (where: string, error: unknown) => void } = {},
   ): Promise<DetourEngine> {
     const machine = await attachQemu(target);
     const live = liveOf(machine);
     const kernel = findKernel(machine.memory, { vcpus: await live.readVcpus() });
-    const journal = new Journal(journalFolder, machine.name);
-    const keeper = RunKeeper.start(machine.name);
-    keeper.stopping();
-    const debug = await live.debug();
-    const { outcome } = await recover({ debug, kernel, memory: live.memory }, journal);
-    const bell = await live.doorbell?.();
-    const traps = await DetourTraps.install({
-      machine: machine.name,
-      debugger: debug,
+    const report = options.report ?? ((where, error) => console.error(where, error));
+    const opened = await openTraps({
+      machine: target,
+      live,
       kernel,
-      memory: live.memory,
-      rings: bell === undefined ? new PolledRings() : new DoorbellRings(bell),
-      journal,
-      gone: live.gone,
-      report: options.report ?? ((where, error) => console.error(where, error)),
-      keeper,
-      ...(options.failureMode === undefined ? {} : { failureMode: options.failureMode }),
+      transport: 'auto',
+      journalFolder,
+      report,
     });
-    return new DetourEngine(machine, keeper, bell, kernel, traps, outcome);
+    if (!(opened.traps instanceof DetourTraps)) throw new Error(opened.refusal);
+    return new DetourEngine(machine, opened, kernel, opened.traps);
   }
 
   site(symbol: string): TrapSite {
     return { symbol, address: this.kernel.symbols.require(symbol) };
+  }
+
+  /** Writes guest memory as somebody in the guest might. */
+  writePhysical(address: number, bytes: Uint8Array): void {
+    liveOf(this.#machine).memory.write(address, bytes);
   }
 
   /** The task that arrived. */
@@ -108,7 +89,7 @@ export class DetourEngine implements AsyncDisposable {
     await traps.add(this.site('setup_new_exec'), ({ registers }) => {
       const task = this.task(registers);
       const verdict = programs[task.comm];
-      if (verdict === undefined) return CONTINUE;
+      if (verdict === undefined) return { kind: 'ignore' };
       verdicts.set(task.mm, verdict);
       traps.addressSpaces.add(task.mm);
       return CONTINUE;
@@ -144,9 +125,7 @@ export class DetourEngine implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.traps[Symbol.asyncDispose]();
-    this.#bell?.[Symbol.dispose]();
-    await this.#keeper[Symbol.asyncDispose]();
+    await this.#opened[Symbol.asyncDispose]();
     await this.#machine[Symbol.asyncDispose]();
   }
 

@@ -45,10 +45,18 @@ export class KillableEngine {
     }
   }
 
+  /** @throws Error where it had ended by itself */
   async kill(): Promise<void> {
     const gone = once(this.#process, 'close');
-    this.#process.kill('SIGKILL');
+    if (!this.#process.kill('SIGKILL'))
+      throw new Error(`the engine had ended by itself: ${this.#lines.join('; ')}; ${this.#complaints}`);
     await gone;
+  }
+
+  /** Has it stop the guest, for good. */
+  async pause(): Promise<void> {
+    this.#process.stdin?.write('pause\n');
+    await this.says('paused');
   }
 
   /** Lets it leave the guest as it found it; gives its counters. */

@@ -15,8 +15,16 @@ export interface ExchangeAnswer {
   readonly afterwards?: (exchanged: boolean, trap: Trap) => DetourAnswer;
 }
 
+/**
+ * The function runs as if nothing had been, and this program need not be asked about again for a second: for hooks
+ * that filter by programs.
+ */
+export interface IgnoreAnswer {
+  readonly kind: 'ignore';
+}
+
 /** What a detour can do, more than a breakpoint. */
-export type DetourAnswer = TrapAnswer | ExchangeAnswer;
+export type DetourAnswer = TrapAnswer | ExchangeAnswer | IgnoreAnswer;
 
 /** Decides about one arrival; see `TrapHandler`. */
 export type DetourHandler = (trap: Trap) => DetourAnswer;

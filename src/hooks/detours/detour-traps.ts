@@ -2,34 +2,23 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { TargetError, TargetLostError } from '../../errors.ts';
 import type { Kernel } from '../../linux/kernel.ts';
 import type { Debugger } from '../../machine/machine.ts';
-import { hex } from '../../memory/address.ts';
 import type { WritablePhysicalMemory } from '../../memory/physical-memory.ts';
-import { PAGE_SIZE } from '../../x86/page-tables.ts';
-import { identify } from '../journal/guest-identity.ts';
-import type { Journal, JournalPatch, JournalRecord } from '../journal/journal.ts';
-import type { TrapProblem, Traps, TrapsEnd } from '../trap.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { TrapProblem, TrapSite, Traps, TrapsEnd } from '../trap.ts';
 import type { DetourHandler } from './answers.ts';
-import { FilterTable } from './filter-table.ts';
-import { allocatePages } from './guest-pages.ts';
-import type { DetourSite, Hook } from './hook.ts';
-import { type FailureMode, hookFor } from './hooks-table.ts';
-import { Mailbox, type MailboxCounters, type StubCost, ticksOf } from './mailbox.ts';
-import { MAILBOX_SIZE } from './mailbox-layout.ts';
-import { findGap } from './placement.ts';
-import { findPrologue, jumpTo, type Prologue } from './prologue.ts';
-import { findOccupant } from './quiescence.ts';
-import { RequestServer, type ServedSite } from './request-server.ts';
+import { DetouredFunctions } from './detoured-functions.ts';
+import { FILTER_CAPACITY, type FilterTable } from './filter-table.ts';
+import { type Foothold, gainFoothold } from './foothold.ts';
+import type { DetourSite } from './hook.ts';
+import type { FailureMode } from './hooks-table.ts';
+import { leaveGuest } from './leave-guest.ts';
+import type { MailboxCounters, StubCost } from './mailbox.ts';
+import { RequestServer } from './request-server.ts';
 import type { Rings } from './rings.ts';
-import { StubArea } from './stub-area.ts';
-import { stubEnvironment } from './stubs/environment.ts';
-import { TextRecords } from './text-records.ts';
-import { writeText } from './text-writer.ts';
-import { restoreText, withdraw } from './withdrawal.ts';
 
-/** How long a request waits before it is let go, in milliseconds: 200 is too short on a host that is loaded four times over. */
-const REQUEST_LIMIT = 500;
 /** How often the engine shows that it lives, and looks for what rang in vain, in milliseconds. */
 const HEARTBEAT = 10;
+const BEATS_A_SECOND = 100;
 /** Tries to find nobody inside the instructions that are to be replaced, and the pause between them (ms). */
 const PATCH_TRIES = 200;
 const PATCH_PAUSE = 2;
@@ -48,19 +37,12 @@ export interface DetourTrapsOptions {
   readonly report: TrapProblem;
   /** Settles when the machine goes away. */
   readonly gone: Promise<void>;
+  /** By default `open`. */
   readonly failureMode?: FailureMode;
   /** Told around every moment in which the engine keeps the machine from running. */
   readonly keeper?: { stopping(): void; running(): void };
   /** Called when requests were not answered in time, or found no slot: events have been lost. */
   readonly onLoss?: (counters: MailboxCounters) => void;
-}
-
-/** One function with a detour. */
-interface Detour {
-  readonly number: number;
-  readonly site: DetourSite;
-  readonly handler: DetourHandler;
-  readonly patch: JournalPatch;
 }
 
 /** What one function's arrivals have cost. */
@@ -77,84 +59,47 @@ export interface HookCost extends StubCost {
 export class DetourTraps implements Traps {
   readonly transport: 'doorbell' | 'poll';
   readonly ended: Promise<TrapsEnd>;
-  /** The address spaces whose arrivals matter, for hooks that filter by them. */
-  readonly addressSpaces: FilterTable;
   readonly #options: DetourTrapsOptions;
-  readonly #record: JournalRecord;
-  readonly #mailbox: Mailbox;
-  readonly #area: StubArea;
-  readonly #records: TextRecords;
+  readonly #foothold: Foothold;
+  readonly #functions: DetouredFunctions;
   readonly #server: RequestServer;
-  readonly #limit: bigint;
-  /** Every stub that was ever written, by the address of its function. */
-  readonly #stubs = new Map<bigint, Detour>();
-  readonly #served: ServedSite[] = [];
   #settle: (end: TrapsEnd) => void = () => {};
   #turn: Promise<unknown> = Promise.resolve();
   #heartbeat: NodeJS.Timeout | undefined;
   #started = false;
   #stopped = true;
   #over = false;
+  readonly #reported = new Set<string>();
   #lost = 0;
+  #beats = 0;
   #closing: Promise<void> | undefined;
 
-  private constructor(
-    options: DetourTrapsOptions,
-    record: JournalRecord,
-    parts: { mailbox: Mailbox; area: StubArea; addressSpaces: FilterTable; limit: bigint },
-  ) {
+  private constructor(options: DetourTrapsOptions, foothold: Foothold) {
+    const { kernel, journal, failureMode = 'open', report, rings, gone } = options;
+    this.transport = rings.transport;
     this.#options = options;
-    this.#record = record;
-    this.#mailbox = parts.mailbox;
-    this.#area = parts.area;
-    this.#limit = parts.limit;
-    this.addressSpaces = parts.addressSpaces;
-    this.transport = options.rings.transport;
-    this.#records = new TextRecords(options.kernel);
-    this.#server = new RequestServer(
-      options.kernel,
-      parts.mailbox,
-      (stub) => this.#served[stub],
-      options.report,
-    );
+    this.#foothold = foothold;
+    this.#functions = new DetouredFunctions(kernel, foothold, journal, failureMode);
+    const siteOf = (stub: number) => this.#functions.ofStub(stub);
+    this.#server = new RequestServer(kernel, foothold.mailbox, siteOf, (key) => this.#ignore(key), report);
     this.ended = new Promise((resolve) => {
       this.#settle = resolve;
     });
-    void options.gone.then(() => this.#finish({ reason: 'lost' }));
+    void gone.then(() => this.#finish({ reason: 'lost' }));
   }
 
-  /**
-   * Makes room in the guest: a gap in its text, and pages from its allocator, for which it runs a moment.
-   * @throws TargetError with the reason where that cannot be had: breakpoints are the other way
-   */
+  /** Makes room in the guest. @throws TargetError with the reason where that cannot be had: breakpoints are the other way */
   static async install(options: DetourTrapsOptions): Promise<DetourTraps> {
-    const { debugger: debug, kernel, memory, rings, journal, machine } = options;
-    const limit = ticksOf(kernel, REQUEST_LIMIT);
-    if (limit === undefined) throw new TargetError('the guest has no time-stamp counter that it trusts');
-    const gap = findGap(kernel);
-    const record: JournalRecord = {
-      version: 1,
-      machine,
-      guest: identify(kernel),
-      gap: { start: hex(gap.start), size: gap.size },
-      mailbox: null,
-      patches: [],
-    };
-    await journal.write(record);
-    const pages = await allocatePages({ debug, kernel, memory }, Math.log2(MAILBOX_SIZE / PAGE_SIZE));
-    record.mailbox = { address: hex(pages.address), order: pages.order };
-    await journal.write(record);
-    const environment = stubEnvironment(kernel, {
-      mailbox: pages.address,
-      filterTable: gap.start,
-      doorbellPort: rings.port,
-    });
-    const mailbox = new Mailbox(memory, pages.physical);
-    mailbox.clear();
-    const addressSpaces = new FilterTable(memory, gap.physical);
-    const area = new StubArea(kernel, environment, gap);
-    await area.writeShared(debug);
-    return new DetourTraps(options, record, { mailbox, area, addressSpaces, limit });
+    const { debugger: debug, kernel, memory, machine, rings, journal } = options;
+    return new DetourTraps(
+      options,
+      await gainFoothold({ debug, kernel, memory }, machine, rings.port, journal),
+    );
+  }
+
+  /** The address spaces whose arrivals matter, for hooks that filter by them. */
+  get addressSpaces(): FilterTable {
+    return this.#foothold.addressSpaces;
   }
 
   get answered(): number {
@@ -163,15 +108,13 @@ export class DetourTraps implements Traps {
 
   /** What the guest's side has counted. */
   get counters(): MailboxCounters {
-    return this.#mailbox.counters;
+    return this.#foothold.mailbox.counters;
   }
 
   /** What each function's arrivals have cost the guest so far. */
   get costs(): readonly HookCost[] {
-    return [...this.#stubs.values()].map(({ number, site }) => ({
-      symbol: site.symbol,
-      ...this.#mailbox.cost(number),
-    }));
+    const { mailbox } = this.#foothold;
+    return [...this.#functions].map(({ number, site }) => ({ symbol: site.symbol, ...mailbox.cost(number) }));
   }
 
   /** Milliseconds that the engine itself has spent on arrivals. */
@@ -181,24 +124,21 @@ export class DetourTraps implements Traps {
 
   async add(site: DetourSite, handler: DetourHandler): Promise<void> {
     for (let attempt = 0; attempt < PATCH_TRIES; attempt++) {
-      if (await this.whileStopped((debug) => this.#tryAdd(debug, site, handler))) return;
-      await this.#runFor(PATCH_PAUSE);
+      if (await this.whileStopped((debug) => this.#functions.tryAdd(debug, site, handler))) return;
+      if (!this.#started) this.#options.debugger.resume();
+      await delay(PATCH_PAUSE);
     }
     throw new TargetError(`the guest never leaves the first instructions of ${site.symbol}`);
   }
 
-  remove(site: DetourSite): Promise<void> {
-    return this.whileStopped(async (debug) => {
-      const detour = this.#stubs.get(site.address);
-      if (detour === undefined || !this.#record.patches.includes(detour.patch)) return;
-      await this.#restore(debug, [detour.patch]);
-    });
+  remove(site: TrapSite): Promise<void> {
+    return this.whileStopped((debug) => this.#functions.remove(debug, site));
   }
 
   start(): void {
     if (this.#started || this.#over) return;
     this.#started = true;
-    this.#mailbox.open(this.#limit);
+    this.#foothold.mailbox.open(this.#foothold.limit);
     this.#options.rings.start(() => this.#look());
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT);
     this.#resume();
@@ -213,7 +153,7 @@ export class DetourTraps implements Traps {
   closeWhen(ready: (debug: Debugger) => boolean | Promise<boolean>): Promise<boolean> {
     return this.whileStopped(async (debug) => {
       if (this.#server.hasCalls || !(await ready(debug))) return false;
-      await this.#restore(debug, [...this.#record.patches]);
+      await this.#functions.removeAll(debug);
       return true;
     });
   }
@@ -227,7 +167,7 @@ export class DetourTraps implements Traps {
   async #close(): Promise<void> {
     let end: TrapsEnd = { reason: 'closed' };
     try {
-      await this.whileStopped((debug) => this.#withdraw(debug));
+      if (!this.#over) await this.whileStopped((debug) => this.#withdraw(debug));
     } catch (error) {
       end = error instanceof TargetLostError ? { reason: 'lost' } : { reason: 'failed', error };
     }
@@ -236,18 +176,17 @@ export class DetourTraps implements Traps {
     this.#finish(end);
   }
 
+  async #withdraw(debug: Debugger): Promise<void> {
+    const { kernel, memory, journal } = this.#options;
+    await leaveGuest({ debug, kernel, memory }, this.#foothold.record, journal, () => this.#server.serve());
+    this.#over = true;
+  }
+
   #finish(end: TrapsEnd): void {
     this.#over = true;
     clearInterval(this.#heartbeat);
     this.#options.rings.stop();
     this.#settle(end);
-  }
-
-  async #withdraw(debug: Debugger): Promise<void> {
-    const { kernel, memory, journal } = this.#options;
-    await this.#restore(debug, [...this.#record.patches]);
-    await withdraw({ debug, kernel, memory }, this.#record, () => this.#server.serve());
-    await journal.remove();
   }
 
   async #stopFor<Result>(work: (debug: Debugger) => Result | Promise<Result>): Promise<Result> {
@@ -259,7 +198,7 @@ export class DetourTraps implements Traps {
     try {
       return await work(debug);
     } finally {
-      if (this.#started) this.#resume();
+      if (this.#started && !this.#over) this.#resume();
     }
   }
 
@@ -270,12 +209,6 @@ export class DetourTraps implements Traps {
     this.#look();
   }
 
-  /** Lets the machine run for that many milliseconds where it would not by itself. */
-  async #runFor(milliseconds: number): Promise<void> {
-    if (!this.#started) this.#options.debugger.resume();
-    await delay(milliseconds);
-  }
-
   #look(): number {
     return this.#stopped ? 0 : this.#server.serve();
   }
@@ -284,69 +217,39 @@ export class DetourTraps implements Traps {
   #beat(): void {
     try {
       this.#look();
-      if (this.#mailbox.hasTripped && this.#closing === undefined) this.#mailbox.open(this.#limit);
-      const { counters } = this;
-      const lost = counters.timeouts + counters.dropped;
-      if (lost === this.#lost) return;
-      this.#lost = lost;
-      this.#options.onLoss?.(counters);
+      const { mailbox, programs, limit } = this.#foothold;
+      if (++this.#beats % BEATS_A_SECOND === 0) {
+        programs.clear();
+        this.#checkText();
+      }
+      if (mailbox.hasTripped && this.#closing === undefined) mailbox.open(limit);
+      this.#countLosses(mailbox.counters);
     } catch (error) {
       this.#options.report('the mailbox', error);
     }
   }
 
-  /** False where somebody is inside the instructions that are to be replaced. */
-  async #tryAdd(debug: Debugger, site: DetourSite, handler: DetourHandler): Promise<boolean> {
-    const { kernel } = this.#options;
-    const known = this.#stubs.get(site.address);
-    if (known !== undefined && this.#record.patches.includes(known.patch))
-      throw new TargetError(`there is a trap on ${site.symbol} already`);
-    const prologue = this.#prologue(site);
-    const range = { start: prologue.site + 1n, end: prologue.site + BigInt(prologue.displaced.length) };
-    if ((await findOccupant(debug, kernel, [range])) !== undefined) return false;
-    const detour =
-      known === undefined ? await this.#write(debug, site, handler, prologue) : { ...known, handler };
-    this.#stubs.set(site.address, detour);
-    this.#served[detour.number] = { site, handler };
-    this.#record.patches.push(detour.patch);
-    await this.#options.journal.write(this.#record);
-    await writeText(debug, kernel.memory, prologue.site, Buffer.from(detour.patch.patched, 'hex'));
-    return true;
-  }
-
-  #prologue(site: DetourSite): Prologue {
-    const { memory, symbols } = this.#options.kernel;
-    try {
-      const prologue = findPrologue(memory, symbols, site.address);
-      this.#records.requireNone(prologue.site, prologue.displaced.length);
-      return prologue;
-    } catch (error) {
-      if (!(error instanceof TargetError)) throw error;
-      throw new TargetError(`${site.symbol} cannot have a detour: ${error.message}`, { cause: error });
+  /** Says once of each function that its detour has been changed; not while text is being changed by us. */
+  #checkText(): void {
+    if (this.#stopped) return;
+    for (const symbol of this.#functions.changed()) {
+      if (this.#reported.has(symbol)) continue;
+      this.#reported.add(symbol);
+      this.#options.report(symbol, new TargetError('somebody in the guest has changed its detour'));
     }
   }
 
-  async #write(
-    debug: Debugger,
-    site: DetourSite,
-    handler: DetourHandler,
-    prologue: Prologue,
-  ): Promise<Detour> {
-    const { layout } = this.#options.kernel;
-    const hook: Hook = site.hook ?? hookFor(site.symbol, layout, this.#options.failureMode ?? 'open');
-    const { number, stub } = await this.#area.writeHook(debug, hook, prologue);
-    const patch = {
-      symbol: site.symbol,
-      address: hex(prologue.site),
-      original: Buffer.from(prologue.displaced).toString('hex'),
-      patched: Buffer.from(jumpTo(prologue, stub.base)).toString('hex'),
-    };
-    return { number, site, handler, patch };
+  /** For a second: then directories may have other names, and its file is another program's. */
+  #ignore(key: bigint): void {
+    const { programs } = this.#foothold;
+    if (programs.count >= FILTER_CAPACITY) programs.clear();
+    if (key > 1n) programs.add(key);
   }
 
-  async #restore(debug: Debugger, patches: readonly JournalPatch[]): Promise<void> {
-    await restoreText(debug, this.#options.kernel.memory, patches);
-    this.#record.patches = this.#record.patches.filter((patch) => !patches.includes(patch));
-    await this.#options.journal.write(this.#record);
+  #countLosses(counters: MailboxCounters): void {
+    const lost = counters.timeouts + counters.dropped;
+    if (lost === this.#lost) return;
+    this.#lost = lost;
+    this.#options.onLoss?.(counters);
   }
 }

@@ -8,19 +8,20 @@ const MIN_UNUSED = FILTER_SLOTS / 4;
 export const FILTER_CAPACITY = FILTER_SLOTS / 2;
 
 /**
- * The engine's side of the table of protected address spaces. The guest reads it while it is written: an entry
+ * The engine's side of a table that stubs look things up in: protected address spaces (`mm_struct`), or programs that do
+ * not matter. The guest reads it while it is written: an entry
  * appears and vanishes with one store, and a search that passes by finds all others. The guest cannot write it, so
  * what is in there is known here and never read back.
  */
 export class FilterTable {
-  readonly #memory: WritablePhysicalMemory;
+  readonly #memory: Pick<WritablePhysicalMemory, 'write'>;
   readonly #physical: number;
   readonly #slots = new BigUint64Array(FILTER_SLOTS);
   readonly #word = Buffer.alloc(8);
   #count = 0;
 
   /** The table lies at that guest-physical address; it is emptied. */
-  constructor(memory: WritablePhysicalMemory, physical: number) {
+  constructor(memory: Pick<WritablePhysicalMemory, 'write'>, physical: number) {
     this.#memory = memory;
     this.#physical = physical;
     memory.write(physical, new Uint8Array(FILTER_COUNT_OFFSET + 8));
@@ -63,6 +64,12 @@ export class FilterTable {
       last = previous(last)
     )
       this.#write(last, 0n);
+  }
+
+  /** Empties the table. */
+  clear(): void {
+    this.#setCount(0);
+    for (const [slot, value] of this.#slots.entries()) if (value !== 0n) this.#write(slot, 0n);
   }
 
   #find(addressSpace: bigint): number {

@@ -1,3 +1,4 @@
+import type { GuestVirtualAddress } from '../../memory/address.ts';
 import type { TrapSite } from '../trap.ts';
 
 /** Arguments of a function, by their place (System V ABI for x86-64, 3.2.3). */
@@ -11,7 +12,24 @@ export type AddressSpaceSource =
   /** An argument points to it. */
   | { readonly kind: 'argument'; readonly argument: ArgumentIndex }
   /** A member of the structure that an argument points to does: `vma->vm_mm`. */
-  | { readonly kind: 'member'; readonly argument: ArgumentIndex; readonly offset: number };
+  | { readonly kind: 'member'; readonly argument: ArgumentIndex; readonly offset: number }
+  /**
+   * No address space, but what is being executed: an argument is a `linux_binprm`. Arrivals of programs that are known
+   * not to matter are left out.
+   */
+  | { readonly kind: 'program'; readonly argument: ArgumentIndex; readonly layout: ProgramLayout };
+
+/** Byte offsets by which a stub tells one program from another. */
+export interface ProgramLayout {
+  /** Of `linux_binprm.file` and `filename`. */
+  readonly file: number;
+  readonly filename: number;
+  /** Of `file.f_path.mnt` and `dentry`. */
+  readonly mount: number;
+  readonly dentry: number;
+  /** Of `dentry.d_name.hash_len`. */
+  readonly nameHash: number;
+}
 
 /** A condition that a stub tests in the guest before it asks. */
 export type StubTest =
@@ -40,7 +58,13 @@ export type HookKind =
    * Asks the engine about a fault. Nobody answers, or the address space is not protected (any more): where the page
    * of the faulting address was armed, it is made executable and the function left out.
    */
-  | { readonly kind: 'catch'; readonly address: ArgumentIndex; readonly release: boolean };
+  | { readonly kind: 'catch'; readonly address: ArgumentIndex; readonly release: boolean }
+  /**
+   * Never asks: at `ptep_set_access_flags` and `pmdp_set_access_flags`, takes the permission to execute from a page of
+   * an armed VMA that is about to become writable again. `clear` is the kernel's function that clears and flushes the
+   * entry: `ptep_clear_flush` or `pmdp_invalidate`.
+   */
+  | { readonly kind: 'rearm'; readonly clear: GuestVirtualAddress };
 
 /** What a detour at a function filters in the guest, and what it does. */
 export interface Hook {

@@ -47,8 +47,8 @@ export const Slot = {
   calls: 0x0c,
   /** Guest: the `task_struct` that arrived. */
   task: 0x10,
-  /** Guest: the `mm_struct` that the filter found in its table, or 0. */
-  addressSpace: 0x18,
+  /** Guest: what the filter looked up, an `mm_struct` or a number for a program; 0 for none. */
+  key: 0x18,
   /** Guest: rdi, rsi, rdx, rcx, r8, r9 at the function's entry. */
   arguments: 0x20,
   /** Guest: rsp at the function's entry. */

@@ -33,6 +33,8 @@ export interface Request {
   /** How many kernel functions were called for this arrival. */
   readonly calls: number;
   readonly task: GuestVirtualAddress;
+  /** What the filter looked up: an address space, or a number for a program; 0 for none. */
+  readonly key: bigint;
   /** The CPU that arrived, from 0 on. */
   readonly cpu: number;
   /** Arguments and stack pointer at the function's entry; all others are 0. */
@@ -159,6 +161,7 @@ export class Mailbox {
       stub: this.#read32(at + Slot.stub),
       calls: this.#read32(at + Slot.calls),
       task: gva(this.#read64(at + Slot.task)),
+      key: this.#read64(at + Slot.key),
       cpu: this.#read32(at + Slot.cpu),
       registers,
       result: this.#read64(at + Slot.result),

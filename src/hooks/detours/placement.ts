@@ -6,13 +6,18 @@ import { PageWalk } from '../../x86/page-walk.ts';
 
 /** What the linker fills gaps in text with: int3. */
 export const PADDING = 0xcc;
-/** One page of data, at least two of code. */
-const MIN_PAGES = 3;
+/** Two pages of data, at least two of code. */
+const MIN_PAGES = 4;
 /** No more is claimed of a gap, and no more looked at. */
-const MAX_PAGES = 5;
+const MAX_PAGES = 6;
 /** `.entry.text` is aligned to large pages at both ends (`ALIGN_ENTRY_TEXT_BEGIN`, arch/x86/kernel/vmlinux.lds.S). */
 const LARGE_PAGE = 0x20_0000n;
 const MAX_TEXT = 64 * 1024 * 1024;
+
+/** What is needed of a kernel. */
+interface TextOwner extends Pick<Kernel, 'memory'> {
+  readonly symbols: Pick<Kernel['symbols'], 'find' | 'require' | 'nearest'>;
+}
 
 /** Pages in the kernel's text that nothing uses: readable and executable for the guest, not writable. */
 export interface Gap {
@@ -29,7 +34,7 @@ export interface Gap {
  * also mapped while user mode runs; then longer ones.
  * @throws TargetError where there is none
  */
-export function findGap(kernel: Kernel): Gap {
+export function findGap(kernel: TextOwner): Gap {
   const start = roundUp(kernel.symbols.require('_stext'));
   const end = kernel.symbols.require('_etext');
   const length = Number(end - start);
@@ -79,7 +84,7 @@ function roundUp(address: bigint): bigint {
 }
 
 /** The gap, where no symbol lies in it and all of it is mapped as text. */
-function usable(kernel: Kernel, start: GuestVirtualAddress, pages: number): Gap | undefined {
+function usable(kernel: TextOwner, start: GuestVirtualAddress, pages: number): Gap | undefined {
   const size = pages * PAGE_SIZE;
   const last = kernel.symbols.nearest(gva(start + BigInt(size - 1)));
   if (last !== undefined && last.address >= start) return undefined;

@@ -3,14 +3,13 @@ import { TargetError } from '../../errors.ts';
 import type { KernelMemory } from '../../linux/kernel-memory.ts';
 import type { SymbolTable } from '../../linux/symbols.ts';
 import { type GuestVirtualAddress, gva, hex } from '../../memory/address.ts';
+import { functionLength } from './function-length.ts';
 
 /** `jmp rel32`. */
 export const JUMP_LENGTH = 5;
 const MAX_INSTRUCTION = 15;
 /** ENDBR64, a 4-byte NOP in its place, the 5-byte one of ftrace, then the instructions to move. */
 const WINDOW = 9 + JUMP_LENGTH - 1 + MAX_INSTRUCTION;
-/** No function of the kernel that is worth a hook is longer. */
-const MAX_FUNCTION = 32 * 1024;
 const NO_OPERATION = 0x90;
 
 /** The instructions of a function that a detour takes the place of. */
@@ -27,7 +26,7 @@ export interface Prologue {
  */
 export function findPrologue(
   memory: KernelMemory,
-  symbols: SymbolTable,
+  symbols: Pick<SymbolTable, 'nearest'>,
   entry: GuestVirtualAddress,
 ): Prologue {
   const code = memory.readBytes(entry, WINDOW);
@@ -87,7 +86,7 @@ function immovable(instruction: Instruction): string | undefined {
 /** A branch in the function to behind the first displaced byte; undefined when there is none. */
 function branchInto(
   memory: KernelMemory,
-  symbols: SymbolTable,
+  symbols: Pick<SymbolTable, 'nearest'>,
   entry: GuestVirtualAddress,
   { site, displaced }: Prologue,
 ): bigint | undefined {
@@ -98,20 +97,6 @@ function branchInto(
     if (target > site && target < end) return instruction.ip;
   }
   return undefined;
-}
-
-/** Up to the next symbol. */
-function functionLength(symbols: SymbolTable, entry: GuestVirtualAddress): number {
-  const last = gva(entry + BigInt(MAX_FUNCTION));
-  let low = entry;
-  let high = last;
-  if (symbols.nearest(last)?.address === symbols.nearest(entry)?.address) return MAX_FUNCTION;
-  while (high - low > 1n) {
-    const middle = gva((low + high) / 2n);
-    if ((symbols.nearest(middle)?.address ?? 0n) > entry) high = middle;
-    else low = middle;
-  }
-  return Number(high - entry);
 }
 
 function* decode(code: Uint8Array, ip: bigint): Generator<Instruction> {

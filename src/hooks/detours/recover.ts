@@ -1,7 +1,7 @@
 import { identify, isSameGuest } from '../journal/guest-identity.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { GuestCallContext } from './guest-call.ts';
-import { restoreText, withdraw } from './withdrawal.ts';
+import { leaveGuest } from './leave-guest.ts';
 
 /** What recovery found and did. */
 export type Recovery =
@@ -11,8 +11,8 @@ export type Recovery =
   | { readonly outcome: 'restored'; readonly functions: readonly string[] };
 
 /**
- * Puts back what an engine that died left in a guest's kernel: text, stubs and mailbox, as its journal says. Pages
- * that it had armed are another matter: see the guard. The machine stands still before and after.
+ * Puts back what an engine that died left in a guest's kernel: text, stubs and mailbox, as its journal says, and the
+ * pages that it had armed, which are known by their mark. The machine stands still before and after.
  * @throws TargetError where text is not what the journal says, or somebody stays in a stub
  */
 export async function recover(context: GuestCallContext, journal: Journal): Promise<Recovery> {
@@ -20,8 +20,6 @@ export async function recover(context: GuestCallContext, journal: Journal): Prom
   if (record === undefined) return { outcome: 'nothing' };
   if (!isSameGuest(record.guest, identify(context.kernel)))
     return { outcome: 'set-aside', path: await journal.setAside(new Date()) };
-  await restoreText(context.debug, context.kernel.memory, record.patches);
-  await withdraw(context, record);
-  await journal.remove();
+  await leaveGuest(context, record, journal);
   return { outcome: 'restored', functions: record.patches.map(({ symbol }) => symbol) };
 }

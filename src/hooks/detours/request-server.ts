@@ -1,7 +1,6 @@
 import { TargetError, UnderwatchError } from '../../errors.ts';
-import type { Kernel } from '../../linux/kernel.ts';
 import { type GuestVirtualAddress, gva } from '../../memory/address.ts';
-import type { Trap, TrapProblem, TrapSite } from '../trap.ts';
+import type { HookedKernel, Trap, TrapProblem, TrapSite } from '../trap.ts';
 import type { DetourAnswer, DetourHandler } from './answers.ts';
 import type { Mailbox, Request, Verdict } from './mailbox.ts';
 import { Action, SLOT_COUNT } from './mailbox-layout.ts';
@@ -25,25 +24,33 @@ interface PendingCall {
   readonly afterwards: (result: bigint, trap: Trap) => DetourAnswer;
 }
 
+/** What is needed of a kernel. */
+interface ServerKernel extends Pick<HookedKernel, 'memory'> {
+  readonly symbols: Pick<HookedKernel['symbols'], 'require'>;
+}
+
 /** Takes requests out of the mailbox, has them decided, and puts verdicts in. */
 export class RequestServer {
-  readonly #kernel: Kernel;
+  readonly #kernel: ServerKernel;
   readonly #mailbox: Mailbox;
   readonly #siteOf: (stub: number) => ServedSite | undefined;
+  readonly #ignore: (key: bigint) => void;
   readonly #report: TrapProblem;
   readonly #pending = new Map<number, PendingCall>();
   #answered = 0;
   #busy = 0;
 
   constructor(
-    kernel: Kernel,
+    kernel: ServerKernel,
     mailbox: Mailbox,
     siteOf: (stub: number) => ServedSite | undefined,
+    ignore: (key: bigint) => void,
     report: TrapProblem,
   ) {
     this.#kernel = kernel;
     this.#mailbox = mailbox;
     this.#siteOf = siteOf;
+    this.#ignore = ignore;
     this.#report = report;
   }
 
@@ -121,6 +128,9 @@ export class RequestServer {
   #verdict(request: Request, trap: Trap, answer: DetourAnswer): Verdict {
     switch (answer.kind) {
       case 'continue':
+        return GO_ON;
+      case 'ignore':
+        this.#ignore(request.key);
         return GO_ON;
       case 'return':
         return answer.value === undefined ? RETURN : { action: Action.return, value: answer.value };

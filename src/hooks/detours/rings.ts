@@ -7,6 +7,7 @@ export interface Rings {
   readonly port: number | undefined;
   /** Calls `look` whenever a request may wait, until stopped; it gives how many requests there were. */
   start(look: () => number): void;
+  /** For good. */
   stop(): void;
 }
 
@@ -43,9 +44,12 @@ export class PolledRings implements Rings {
 export class DoorbellRings implements Rings {
   readonly transport = 'doorbell';
   readonly port: number;
+  readonly #device: Doorbell;
   #look: (() => number) | undefined;
 
+  /** The device is this object's alone from now on. */
   constructor(device: Doorbell) {
+    this.#device = device;
     this.port = device.port;
     device.onRing(() => this.#look?.());
   }
@@ -56,5 +60,6 @@ export class DoorbellRings implements Rings {
 
   stop(): void {
     this.#look = undefined;
+    this.#device[Symbol.dispose]();
   }
 }

@@ -16,7 +16,10 @@ import { writeText } from './text-writer.ts';
 /** What functions are aligned to, so that code of two stubs shares no line of the instruction cache. */
 const ALIGNMENT = 16n;
 
-/** The pages of the gap behind the filter table: all stubs' code. Stubs are added, and vanish all together. */
+/** At the start of the gap: the table of address spaces, and that of programs. */
+export const DATA_PAGES = 2;
+
+/** The pages of the gap behind the tables: all stubs' code. Stubs are added, and vanish all together. */
 export class StubArea {
   readonly #kernel: Kernel;
   readonly #environment: StubEnvironment;
@@ -28,7 +31,7 @@ export class StubArea {
   constructor(kernel: Kernel, environment: StubEnvironment, gap: Gap) {
     this.#kernel = kernel;
     this.#environment = environment;
-    this.#next = gap.start + BigInt(PAGE_SIZE);
+    this.#next = gap.start + BigInt(DATA_PAGES * PAGE_SIZE);
     this.#end = gap.start + BigInt(gap.size);
   }
 

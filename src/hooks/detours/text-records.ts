@@ -8,6 +8,12 @@ const MAX_TABLE = 4 * 1024 * 1024;
 const KPROBE_LISTS = 64;
 const MAX_KPROBES = 4096;
 
+/** What is needed of a kernel. */
+interface RecordOwner extends Pick<Kernel, 'memory'> {
+  readonly symbols: Pick<Kernel['symbols'], 'find'>;
+  readonly types: { member(struct: string, path: string): { readonly offset: number } | undefined };
+}
+
 /** A table whose entries begin with the distance (32 bits, signed) from themselves to an instruction. */
 interface RelativeTable {
   readonly what: string;
@@ -29,10 +35,10 @@ const TABLES: readonly RelativeTable[] = [
  * calls, instructions with an exception entry, and kprobes. What ftrace patches are NOPs or calls, which are never moved.
  */
 export class TextRecords {
-  readonly #kernel: Kernel;
+  readonly #kernel: RecordOwner;
   readonly #tables: readonly { readonly what: string; readonly addresses: BigInt64Array }[];
 
-  constructor(kernel: Kernel) {
+  constructor(kernel: RecordOwner) {
     this.#kernel = kernel;
     this.#tables = TABLES.map((table) => ({ what: table.what, addresses: readTable(kernel, table) }));
   }
@@ -51,7 +57,10 @@ export class TextRecords {
   }
 }
 
-function readTable({ memory, symbols }: Kernel, { what, start, stop, size }: RelativeTable): BigInt64Array {
+function readTable(
+  { memory, symbols }: RecordOwner,
+  { what, start, stop, size }: RelativeTable,
+): BigInt64Array {
   const from = symbols.find(start);
   const to = symbols.find(stop);
   if (from === undefined || to === undefined) return new BigInt64Array();
@@ -67,7 +76,7 @@ function readTable({ memory, symbols }: Kernel, { what, start, stop, size }: Rel
 }
 
 /** Addresses of all kprobes (`kprobe_table`). A list that the guest changes meanwhile may be seen in part. */
-function* kprobes({ memory, symbols, types }: Kernel): Generator<GuestVirtualAddress> {
+function* kprobes({ memory, symbols, types }: RecordOwner): Generator<GuestVirtualAddress> {
   const table = symbols.find('kprobe_table');
   const link = types.member('kprobe', 'hlist')?.offset;
   const place = types.member('kprobe', 'addr')?.offset;

@@ -45,7 +45,9 @@ const TRAILING_WORDS: Readonly<Record<number, readonly [number, number]>> = {
   [BtfKind.declarationTag]: [1, 0],
   [BtfKind.enum64]: [0, 3],
 };
-const NOTHING: readonly [number, number] = [0, 0];
+const KINDS = Array.from({ length: BtfKind.enum64 + 1 }, (_, kind) => TRAILING_WORDS[kind] ?? [0, 0]);
+const FIXED_WORDS = Uint8Array.from(KINDS, ([fixed]) => fixed);
+const ELEMENT_WORDS = Uint8Array.from(KINDS, ([, perElement]) => perElement);
 
 /** Where the sections of a BTF blob are, in bytes from its start. */
 export interface BtfHeader {
@@ -91,18 +93,20 @@ export class BtfTypeTable {
   readonly #at: Uint32Array;
   readonly #names: NameIndex;
 
-  /** Takes a copy of what it needs of `bytes`. Throws a BtfError on anything that does not add up. */
+  /** Keeps `bytes`, which must not change. Throws a BtfError on anything that does not add up. */
   constructor(bytes: Uint8Array) {
     const header = decodeBtfHeader(bytes);
     if (header === undefined) throw new BtfError('there is no BTF header');
     if (header.length > bytes.length) throw new BtfError('the type information is cut short');
-    const types = copy(bytes, header.typesAt, header.typesLength);
-    this.#words = new Uint32Array(types.buffer, 0, types.length / 4);
-    this.#strings = copy(bytes, header.stringsAt, header.stringsLength);
+    const types = aligned(bytes, header.typesAt, header.typesLength);
+    this.#words = new Uint32Array(types.buffer, types.byteOffset, types.length / 4);
+    this.#strings = bytes.subarray(header.stringsAt, header.stringsAt + header.stringsLength);
     if (this.#strings[0] !== 0 || this.#strings.at(-1) !== 0)
       throw new BtfError('the string section is not terminated');
     this.#at = indexRecords(this.#words, this.#strings.length);
-    this.#names = new NameIndex(this.#strings, this.count, (id) => this.#nameOffset(id));
+    this.#names = new NameIndex(this.#strings, this.count, (id) =>
+      this.kind(id) === BtfKind.function ? 0 : this.#nameOffset(id),
+    );
   }
 
   /** Number of types, `void` included; valid ids are below it. */
@@ -148,7 +152,14 @@ export class BtfTypeTable {
     );
   }
 
-  /** Ids of the types with that name, of any kind, lowest first. */
+  /** Whether the string at an offset is the one whose bytes, its NUL included, are given; decodes nothing. */
+  stringIs(offset: number, wanted: Uint8Array): boolean {
+    for (let index = 0; index < wanted.length; index++)
+      if (this.#strings[offset + index] !== wanted[index]) return false;
+    return true;
+  }
+
+  /** Ids of the types with that name, of any kind but functions, lowest first. */
   named(name: string): number[] {
     return this.#names.find(name);
   }
@@ -166,9 +177,10 @@ export class BtfTypeTable {
   }
 }
 
-/** A copy that is aligned for typed arrays; `slice` of a Buffer would be neither. */
-function copy(bytes: Uint8Array, start: number, length: number): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(bytes.subarray(start, start + length));
+/** A part of `bytes` that lies where words can be read, copied only if it does not. */
+function aligned(bytes: Uint8Array, start: number, length: number): Uint8Array {
+  const part = bytes.subarray(start, start + length);
+  return part.byteOffset % 4 === 0 ? part : new Uint8Array(part);
 }
 
 /** Finds where each record starts; checks every kind, length and name on the way. */
@@ -185,8 +197,7 @@ function indexRecords(words: Uint32Array, stringsLength: number): Uint32Array {
       throw new BtfError(`the name of type ${count} lies outside the strings`);
     at[count] = position;
     count += 1;
-    const [fixed, perElement] = TRAILING_WORDS[kind] ?? NOTHING;
-    position += 3 + fixed + perElement * (info & 0xffff);
+    position += 3 + (FIXED_WORDS[kind] ?? 0) + (ELEMENT_WORDS[kind] ?? 0) * (info & 0xffff);
   }
   if (position !== words.length) throw new BtfError('the last type is cut short');
   return at.slice(0, count);

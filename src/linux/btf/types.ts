@@ -1,5 +1,6 @@
 import { UsageError } from '../../errors.ts';
 import { BtfError } from './error.ts';
+import { nameBytes } from './name-index.ts';
 import { BtfKind, BtfTypeTable } from './type-table.ts';
 
 /** One member of a struct or union. */
@@ -96,7 +97,7 @@ export class Btf {
     let member: BtfMember | undefined;
     let within = type;
     for (const name of path.split('.')) {
-      member = this.#find(within, name, member?.bitOffset ?? 0, 0);
+      member = this.#find(within, nameBytes(name), member?.bitOffset ?? 0, 0);
       if (member === undefined) return undefined;
       within = this.resolve(member.type);
     }
@@ -106,14 +107,14 @@ export class Btf {
   /** The constants of the first enumeration that has the given one; undefined when there is none. */
   enumerationWith(constant: string): ReadonlyMap<string, number> | undefined {
     const { table } = this;
+    const wanted = nameBytes(constant);
     for (let id = 1; id < table.count; id++) {
       const kind = table.kind(id);
       if (kind !== BtfKind.enum && kind !== BtfKind.enum64) continue;
       const words = kind === BtfKind.enum ? 2 : 3;
-      const nameOf = (index: number) => table.string(table.trailing(id, words * index));
-      const indexes = Array.from({ length: table.elementCount(id) }, (_, index) => index);
-      if (indexes.some((index) => nameOf(index) === constant))
-        return new Map(indexes.map((index) => [nameOf(index), table.trailing(id, words * index + 1)]));
+      const count = table.elementCount(id);
+      for (let index = 0; index < count; index++)
+        if (table.stringIs(table.trailing(id, words * index), wanted)) return this.#constants(id, words);
     }
     return undefined;
   }
@@ -167,14 +168,24 @@ export class Btf {
     return kind === BtfKind.struct || kind === BtfKind.union;
   }
 
-  #find(type: number, name: string, base: number, depth: number): BtfMember | undefined {
+  #constants(enumeration: number, words: number): Map<string, number> {
+    const { table } = this;
+    const constants = new Map<string, number>();
+    for (let index = 0; index < table.elementCount(enumeration); index++) {
+      const name = table.string(table.trailing(enumeration, words * index));
+      constants.set(name, table.trailing(enumeration, words * index + 1));
+    }
+    return constants;
+  }
+
+  #find(type: number, name: Uint8Array, base: number, depth: number): BtfMember | undefined {
     if (depth > MAX_DEPTH) throw new BtfError(`type ${type} contains itself`);
     if (!this.isComposite(type)) return undefined;
     const { table } = this;
     for (let index = 0; index < table.elementCount(type); index++) {
-      const memberName = table.string(table.trailing(type, 3 * index));
-      if (memberName === name) return this.#member(type, index, base);
-      if (memberName !== '') continue;
+      const memberName = table.trailing(type, 3 * index);
+      if (table.stringIs(memberName, name)) return this.#member(type, index, base);
+      if (memberName !== 0) continue;
       const anonymous = this.#member(type, index, base);
       const found = this.#find(this.resolve(anonymous.type), name, anonymous.bitOffset, depth + 1);
       if (found !== undefined) return found;

@@ -1,10 +1,11 @@
 import type { PhysicalMemory } from '../../memory/physical-memory.ts';
 import { readBanner } from '../banner.ts';
 import type { LinearMapping } from '../kernel-memory.ts';
+import type { ImageMapping } from '../locate/image-mapping.ts';
 import { SymbolTable } from '../symbols.ts';
 import { type AddressTable, addressTables } from './addresses.ts';
 import { findNameTable, type NameTable } from './name-table.ts';
-import { findTokenTables } from './token-table.ts';
+import { findTokenTables, type TokenTable } from './token-table.ts';
 
 /** What a kernel image says about its symbols. */
 export type KallsymsResult =
@@ -25,10 +26,10 @@ const MAX_COPIES = 16;
  * sense: its addresses ascend, its `_text` is where the image is mapped, and its `linux_banner` points to
  * the banner. So stale copies and tables of other kernels are passed over.
  */
-export function findKallsyms(memory: PhysicalMemory, image: LinearMapping): KallsymsResult {
+export function findKallsyms(memory: PhysicalMemory, image: ImageMapping): KallsymsResult {
   let functionsOnly = false;
   let copies = 0;
-  for (const tokens of findTokenTables(memory, image.physicalStart, image.size)) {
+  for (const tokens of tokenTables(memory, image)) {
     if (++copies > MAX_COPIES) break;
     const names = findNameTable(memory, tokens, image.physicalStart);
     if (names === undefined) continue;
@@ -45,6 +46,13 @@ export function findKallsyms(memory: PhysicalMemory, image: LinearMapping): Kall
     }
   }
   return { outcome: functionsOnly ? 'functions-only' : 'none' };
+}
+
+/** The token tables in an image: first those in read-only data, where the one in use lies. */
+function* tokenTables(memory: PhysicalMemory, image: ImageMapping): Generator<TokenTable> {
+  const { physicalStart: start, size, readOnlyData = start } = image;
+  yield* findTokenTables(memory, readOnlyData, start + size - readOnlyData);
+  yield* findTokenTables(memory, start, readOnlyData - start);
 }
 
 /** The banner, when these addresses are those of the kernel in `image`. */

@@ -1,4 +1,5 @@
 import type { PhysicalMemory } from '../../memory/physical-memory.ts';
+import { readLeniently } from '../../memory/read-leniently.ts';
 import { NameAutomaton } from './name-automaton.ts';
 import type { TokenTable } from './token-table.ts';
 
@@ -99,9 +100,8 @@ export function findNameTable(
 ): NameTable | undefined {
   for (const reach of REACHES) {
     const from = Math.max(Math.ceil(lowest / 8) * 8, Math.floor((tokens.start - reach) / 8) * 8);
-    if (!memory.contains(from, tokens.start - from)) continue;
     const region = new Uint8Array((tokens.start - from) & ~3);
-    memory.read(from, region);
+    readLeniently(memory, from, region);
     const table = findInRegion(region, from, tokens.texts);
     if (table !== undefined || from <= lowest) return table;
   }

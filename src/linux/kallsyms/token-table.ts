@@ -1,10 +1,15 @@
 import type { PhysicalMemory } from '../../memory/physical-memory.ts';
+import { readLeniently } from '../../memory/read-leniently.ts';
 
 /** Tokens are numbered by one byte. */
 const TOKENS = 256;
 const INDEX_BYTES = TOKENS * 2;
 /** The index is looked for at this stride, so that one probe falls into its 512 bytes wherever it begins. */
 const PROBE_STRIDE = 256;
+/** A probe looks at so much of an index. */
+const PROBE_BYTES = 16;
+/** Searched at a time: 128 KiB, a multiple of the stride. */
+const CHUNK_WORDS = 64 * 1024;
 /** A probe takes a token to be no longer than this, with its NUL; the full check takes any length. */
 const PROBE_MAX_TOKEN = 128;
 /** Longest last token that is looked for, with its NUL and the padding behind it. */
@@ -38,27 +43,27 @@ export class TokenTable {
  */
 export function* findTokenTables(memory: PhysicalMemory, start: number, size: number): Generator<TokenTable> {
   let last = -1;
-  const end = start + size - 16;
-  for (let probe = start; probe < end; probe += PROBE_STRIDE) {
-    if (!ascendsLikeIndex(memory, probe)) continue;
-    const index = indexStart(memory, probe, start);
-    if (index < 0 || index === last) continue;
-    last = index;
-    const table = readTokenTable(memory, index);
-    if (table !== undefined) yield table;
+  const chunk = new Uint16Array(CHUNK_WORDS);
+  const bytes = new Uint8Array(chunk.buffer);
+  for (let at = 0; at < size; at += bytes.length) {
+    const length = Math.min(bytes.length, size - at);
+    readLeniently(memory, start + at, bytes.subarray(0, length));
+    for (let probe = 0; probe + PROBE_BYTES <= length; probe += PROBE_STRIDE) {
+      if (!ascendsLikeIndex(chunk, probe / 2)) continue;
+      const index = indexStart(memory, start + at + probe, start);
+      if (index < 0 || index === last) continue;
+      last = index;
+      const table = readTokenTable(memory, index);
+      if (table !== undefined) yield table;
+    }
   }
 }
 
 /** Whether eight 16-bit words ascend by steps that token lengths can have. */
-function ascendsLikeIndex(memory: PhysicalMemory, address: number): boolean {
-  let before = -1;
-  for (let at = 0; at < 16; at += 4) {
-    const pair = memory.u32(address + at);
-    const first = pair & 0xffff;
-    const second = pair >>> 16;
-    if (second - first < 2 || second - first > PROBE_MAX_TOKEN) return false;
-    if (before >= 0 && (first - before < 2 || first - before > PROBE_MAX_TOKEN)) return false;
-    before = second;
+function ascendsLikeIndex(words: Uint16Array, at: number): boolean {
+  for (let word = at + 1; word < at + PROBE_BYTES / 2; word++) {
+    const step = (words[word] ?? 0) - (words[word - 1] ?? 0);
+    if (step < 2 || step > PROBE_MAX_TOKEN) return false;
   }
   return true;
 }

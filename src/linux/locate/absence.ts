@@ -1,4 +1,5 @@
-import { type PhysicalMemory, PhysicalMemoryError } from '../../memory/physical-memory.ts';
+import type { PhysicalMemory } from '../../memory/physical-memory.ts';
+import { readLeniently } from '../../memory/read-leniently.ts';
 import { BANNER_START, readBanner, releaseOf } from '../banner.ts';
 import type { Rejection } from './identify.ts';
 
@@ -29,7 +30,7 @@ function searchBanner(memory: PhysicalMemory): string | undefined {
   for (const { start, size } of memory.ranges) {
     for (let at = start as number; at < start + size; at += CHUNK - BANNER_START.length) {
       const piece = chunk.subarray(0, Math.min(CHUNK, start + size - at));
-      if (!tryRead(memory, at, piece)) continue;
+      readLeniently(memory, at, piece);
       for (let hit = piece.indexOf(BANNER_START); hit >= 0; hit = piece.indexOf(BANNER_START, hit + 1)) {
         const banner = readBanner(memory, at + hit);
         if (banner !== undefined) return banner;
@@ -37,14 +38,4 @@ function searchBanner(memory: PhysicalMemory): string | undefined {
     }
   }
   return undefined;
-}
-
-function tryRead(memory: PhysicalMemory, address: number, into: Uint8Array): boolean {
-  try {
-    memory.read(address, into);
-    return true;
-  } catch (error) {
-    if (error instanceof PhysicalMemoryError) return false;
-    throw error;
-  }
 }

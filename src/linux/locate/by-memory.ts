@@ -1,4 +1,5 @@
 import type { PhysicalMemory } from '../../memory/physical-memory.ts';
+import { readLeniently } from '../../memory/read-leniently.ts';
 import { PAGE_SIZE } from '../../x86/page-tables.ts';
 import { PTE_ACCESSED, PTE_LARGE, PTE_PRESENT, PTE_WRITABLE } from '../../x86/pte.ts';
 import { identifyKernel, type LocatedKernel, type Rejection } from './identify.ts';
@@ -9,6 +10,8 @@ const LAST_ENTRY = PAGE_SIZE - 8;
 /** The bits which that entry has, and the one that it has not. */
 const ENTRY_BITS = PTE_PRESENT | PTE_WRITABLE | PTE_ACCESSED;
 const ENTRY_MASK = ENTRY_BITS | PTE_LARGE;
+/** Read at a time; small enough to stay in the CPU's cache. */
+const CHUNK_BYTES = 256 * 1024;
 /** No kernel's image is smaller: the smallest configurations have about 8 MiB. */
 const MIN_IMAGE = 4 * 1024 * 1024;
 /** Page directories and images that are looked into: there is one of each, and memory may be full of made-up ones. */
@@ -35,15 +38,28 @@ export function* locateByMemory(memory: PhysicalMemory): Generator<LocatedKernel
 /** The page directories of kernel images that the tables in memory lead to, each once. */
 function* imageDirectories(memory: PhysicalMemory): Generator<number> {
   const seen = new Set<number>();
-  for (const { start, size } of memory.ranges) {
-    const end = start + size - PAGE_SIZE;
-    for (let page = Math.ceil(start / PAGE_SIZE) * PAGE_SIZE; page <= end; page += PAGE_SIZE) {
-      if ((memory.u32(page + LAST_ENTRY) & ENTRY_MASK) !== ENTRY_BITS) continue;
-      const directory = imageDirectory(memory, page, 4);
-      if (directory < 0 || seen.has(directory)) continue;
-      seen.add(directory);
-      yield directory;
-      if (seen.size === MAX_DIRECTORIES) return;
+  for (const page of likelyRootTables(memory)) {
+    const directory = imageDirectory(memory, page, 4);
+    if (directory < 0 || seen.has(directory)) continue;
+    seen.add(directory);
+    yield directory;
+    if (seen.size === MAX_DIRECTORIES) return;
+  }
+}
+
+/** Every page whose last entry is as a root table's; holes of the memory's file hold none and are not read. */
+function* likelyRootTables(memory: PhysicalMemory): Generator<number> {
+  const chunk = new Uint32Array(CHUNK_BYTES / 4);
+  const bytes = new Uint8Array(chunk.buffer);
+  for (const { start, size } of memory.populated ?? memory.ranges) {
+    const end = Math.floor((start + size) / PAGE_SIZE) * PAGE_SIZE;
+    for (let at = Math.ceil(start / PAGE_SIZE) * PAGE_SIZE; at < end; at += CHUNK_BYTES) {
+      const length = Math.min(CHUNK_BYTES, end - at);
+      readLeniently(memory, at, bytes.subarray(0, length));
+      for (let page = 0; page < length; page += PAGE_SIZE) {
+        const entry = chunk[(page + LAST_ENTRY) / 4] ?? 0;
+        if ((entry & ENTRY_MASK) === ENTRY_BITS) yield at + page;
+      }
     }
   }
 }

@@ -4,6 +4,7 @@ import { PageTables, type PagingLevels } from '../../x86/page-tables.ts';
 import { findKallsyms } from '../kallsyms/find-kallsyms.ts';
 import { KernelMemory, type LinearMapping } from '../kernel-memory.ts';
 import type { SymbolTable } from '../symbols.ts';
+import type { ImageMapping } from './image-mapping.ts';
 
 /** A kernel that was located: its address space, its symbols and who it is. */
 export interface LocatedKernel {
@@ -33,7 +34,7 @@ const FIXED_DIRECT_MAP: Readonly<Record<PagingLevels, GuestVirtualAddress>> = {
  * Looks whether a mapping is that of a Linux kernel's image, by its symbols, and finds from these the root
  * of its page tables, how many levels they have (whichever maps the image onto itself) and the direct map.
  */
-export function identifyKernel(memory: PhysicalMemory, image: LinearMapping): LocatedKernel | Rejection {
+export function identifyKernel(memory: PhysicalMemory, image: ImageMapping): LocatedKernel | Rejection {
   const kallsyms = findKallsyms(memory, image);
   if (kallsyms.outcome === 'none') return 'no-symbols';
   if (kallsyms.outcome === 'functions-only') return 'functions-only';

@@ -1,3 +1,5 @@
+import { gva, gvaOfWords } from '../../memory/address.ts';
+import type { VmaCursor } from '../mm/vma-cursor.ts';
 import { VmFlag } from '../vma.ts';
 
 /** One line of `/proc/PID/maps`. */
@@ -16,8 +18,30 @@ export interface MapsRow {
   readonly path: string;
 }
 
+/** What a row says of what stands behind its area; the same object for every area of the same file. */
+export type Backing = Pick<MapsRow, 'major' | 'minor' | 'inode' | 'path'>;
+
+/** What stands behind anonymous memory without a name. */
+export const NOTHING: Backing = { major: 0, minor: 0, inode: 0n, path: '' };
+
+/** The row of the area that a cursor stands on. */
+export function rowOf(cursor: VmaCursor, backing: Backing): MapsRow {
+  const hasFile = (cursor.fileHigh | cursor.fileLow) !== 0;
+  const { major, minor, inode, path } = backing;
+  return {
+    start: gvaOfWords(cursor.startHigh, cursor.startLow),
+    end: gvaOfWords(cursor.endHigh, cursor.endLow),
+    permissions: permissionsOf(cursor.flagsLow),
+    offset: hasFile ? gva(gvaOfWords(cursor.offsetHigh, cursor.offsetLow) << 12n) : 0n,
+    major,
+    minor,
+    inode,
+    path,
+  };
+}
+
 /** Where the path begins: `25 + sizeof(void *) * 6 - 1`, then one space (fs/proc/task_mmu.c). */
-const PATH_COLUMN = 72;
+export const PATH_COLUMN = 72;
 
 /** A row exactly as the guest's kernel prints it in `/proc/PID/maps`, without the newline. */
 export function formatMapsRow(row: MapsRow): string {

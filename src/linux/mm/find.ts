@@ -24,6 +24,7 @@ export function vmaTrees(kernel: Pick<Kernel, 'memory' | 'layout'>, mm: GuestVir
     const layout = {
       ...maple,
       root: mm_struct.mm_mt_root,
+      nodeSize: node.size,
       parent: node.parent,
       rangePivots: node.range_pivots,
       rangeSlotsAt: node.range_slots,

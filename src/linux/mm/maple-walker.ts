@@ -1,3 +1,4 @@
+import { ObjectWindow } from '../../memory/object-window.ts';
 import type { Kernel } from '../kernel.ts';
 import type { MapleLayout } from '../layout.ts';
 import { pageNumber } from './vma-cursor.ts';
@@ -7,6 +8,8 @@ import { type Direction, VmaTreeError } from './vma-tree.ts';
 export interface MapleTreeLayout extends MapleLayout {
   /** Of `mm_mt.ma_root` in `mm_struct`. */
   readonly root: number;
+  /** Bytes of a `maple_node`. */
+  readonly nodeSize: number;
   readonly parent: number;
   readonly rangePivots: number;
   readonly rangeSlotsAt: number;
@@ -23,6 +26,23 @@ const LAST_PAGE = 2 ** 52 - 1;
 /** The low byte of an encoded node: type, flags and, in the root, the mark of a node. */
 const NODE_MASK = 0xff;
 
+/** A node on the way from the root to where the walker stands, and the slot that was taken there. */
+class Level {
+  /** Guest-physical. */
+  node = 0;
+  nodeHigh = 0;
+  nodeLow = 0;
+  isLeaf = false;
+  /** Pages that the node covers. */
+  first = 0;
+  last = 0;
+  slot = 0;
+  slotCount = 0;
+  /** Where pivots and slots begin within the node. */
+  pivotsAt = 0;
+  slotsAt = 0;
+}
+
 /**
  * A position in a maple tree that is indexed by address (lib/maple_tree.c, since 6.1). VMAs begin and end at
  * pages, so that the tree's 64-bit pivots are kept as page numbers, which are exact in a number.
@@ -38,86 +58,85 @@ export class MapleWalker {
   readonly #layout: MapleTreeLayout;
   readonly #mmHigh: number;
   readonly #mmLow: number;
-  /** The path from the root, by depth. */
-  readonly #node = new Float64Array(MAX_DEPTH);
-  readonly #nodeHigh = new Uint32Array(MAX_DEPTH);
-  readonly #nodeLow = new Uint32Array(MAX_DEPTH);
-  readonly #type = new Uint8Array(MAX_DEPTH);
-  readonly #slot = new Int32Array(MAX_DEPTH);
-  readonly #first = new Float64Array(MAX_DEPTH);
-  readonly #last = new Float64Array(MAX_DEPTH);
+  /** The path from the root; as many levels as the deepest way so far had. */
+  readonly #levels: Level[] = [];
   #depth = -1;
+  /** The level that the walker stands on; one that does not count while the depth is -1. */
+  #level = new Level();
+  readonly #window: ObjectWindow;
+  /** The level whose node the window shows, if any: good within one method, as memory is used between them. */
+  #shown: Level | undefined;
   #nodesLeft = MAX_NODES;
 
   constructor(kernel: Pick<Kernel, 'memory'>, layout: MapleTreeLayout, mmHigh: number, mmLow: number) {
     this.#kernel = kernel;
     this.#layout = layout;
+    this.#window = new ObjectWindow(kernel.memory.physical, layout.nodeSize);
     this.#mmHigh = mmHigh;
     this.#mmLow = mmLow;
   }
 
   /** Stands on the slot that covers a page; false when the tree is empty. */
   seek(page: number): boolean {
+    this.#shown = undefined;
     this.#nodesLeft = MAX_NODES;
     if (!this.#enterRoot()) return false;
     for (;;) {
-      this.#slot[this.#depth] = this.#slotOf(this.#depth, page);
-      if (this.#isLeaf(this.#depth)) return true;
+      this.#level.slot = this.#slotOf(this.#level, page);
+      if (this.#level.isLeaf) return true;
       this.#enterChild();
     }
   }
 
   /** Goes on to the next slot that is no gap; false at the tree's end. */
   advance(direction: Direction): boolean {
+    this.#shown = undefined;
     if (this.#depth >= 0) this.#refuseDead();
     do {
       if (!this.#nextSlot(direction)) return false;
-      while (!this.#isLeaf(this.#depth)) {
+      while (!this.#level.isLeaf) {
         this.#enterChild();
-        const page = direction === 'forward' ? this.#at(this.#first) : this.#at(this.#last);
-        this.#slot[this.#depth] = this.#slotOf(this.#depth, page);
+        const page = direction === 'forward' ? this.#level.first : this.#level.last;
+        this.#level.slot = this.#slotOf(this.#level, page);
       }
       this.readEntry();
     } while ((this.entryHigh | this.entryLow) === 0);
     return true;
   }
 
-  /** Reads the entry of the leaf slot that the walker stands on. */
+  /** Reads the entry of the leaf slot that the walker stands on; right after it was moved there. */
   readEntry(): void {
-    const { physical } = this.#kernel.memory;
-    const at = this.#slotAddress();
-    this.entryLow = physical.u32(at);
-    this.entryHigh = physical.u32(at + 4);
+    const window = this.#show(this.#level);
+    const at = this.#level.slotsAt + 8 * this.#level.slot;
+    this.entryLow = window.u32(at);
+    this.entryHigh = window.u32(at + 4);
     // Values below 4096 are the tree's own, such as XA_ZERO_ENTRY where fork ran out of memory.
     if (this.entryHigh === 0 && this.entryLow < 4096) this.entryLow = 0;
   }
 
   /** Leaves leaf and nodes until there is a next slot on that side; false at the root's end. */
   #nextSlot(direction: Direction): boolean {
-    for (; this.#depth >= 0; this.#depth--) {
-      const depth = this.#depth;
-      const slot = this.#slot[depth] ?? 0;
-      if (direction === 'backward' && slot > 0) {
-        this.#slot[depth] = slot - 1;
+    while (this.#depth >= 0) {
+      const level = this.#level;
+      if (direction === 'backward' && level.slot > 0) {
+        level.slot -= 1;
         return true;
       }
-      if (direction === 'forward' && this.#slotEnd(depth, slot) < this.#at(this.#last)) {
-        this.#slot[depth] = slot + 1;
+      if (direction === 'forward' && this.#slotEnd(level, level.slot) < level.last) {
+        level.slot += 1;
         return true;
       }
+      this.#depth -= 1;
+      this.#level = this.#levels[this.#depth] ?? level;
     }
     return false;
   }
 
-  #at(bounds: Float64Array): number {
-    return bounds[this.#depth] ?? 0;
-  }
-
   /** The slot of a node that covers a page; checks that pivots ascend. */
-  #slotOf(depth: number, page: number): number {
-    let before = (this.#first[depth] ?? 0) - 1;
+  #slotOf(level: Level, page: number): number {
+    let before = level.first - 1;
     for (let slot = 0; ; slot++) {
-      const end = this.#slotEnd(depth, slot);
+      const end = this.#slotEnd(level, slot);
       if (end <= before) throw this.#torn();
       if (page <= end) return slot;
       before = end;
@@ -125,27 +144,21 @@ export class MapleWalker {
   }
 
   /** Last page that a slot covers. */
-  #slotEnd(depth: number, slot: number): number {
-    const last = this.#last[depth] ?? 0;
-    const layout = this.#layout;
-    const allocation = this.#type[depth] === layout.arange64;
-    if (slot >= (allocation ? layout.arangeSlots : layout.rangeSlots) - 1) return last;
-    const { physical } = this.#kernel.memory;
-    const at = (this.#node[depth] ?? 0) + (allocation ? layout.arangePivots : layout.rangePivots) + 8 * slot;
-    const low = physical.u32(at);
-    const high = physical.u32(at + 4);
-    if ((high | low) === 0 && slot > 0) return last;
-    return Math.min(pageNumber(high, low), last);
+  #slotEnd(level: Level, slot: number): number {
+    if (slot >= level.slotCount - 1) return level.last;
+    const window = this.#show(level);
+    const at = level.pivotsAt + 8 * slot;
+    const low = window.u32(at);
+    const high = window.u32(at + 4);
+    if ((high | low) === 0 && slot > 0) return level.last;
+    return Math.min(pageNumber(high, low), level.last);
   }
 
-  #slotAddress(): number {
-    const layout = this.#layout;
-    const slots = this.#type[this.#depth] === layout.arange64 ? layout.arangeSlotsAt : layout.rangeSlotsAt;
-    return this.#at(this.#node) + slots + 8 * (this.#slot[this.#depth] ?? 0);
-  }
-
-  #isLeaf(depth: number): boolean {
-    return this.#type[depth] === this.#layout.leaf64;
+  /** The node of a level. */
+  #show(level: Level): ObjectWindow {
+    if (this.#shown !== level) this.#window.open(level.node);
+    this.#shown = level;
+    return this.#window;
   }
 
   #enterRoot(): boolean {
@@ -162,46 +175,58 @@ export class MapleWalker {
   }
 
   #enterChild(): void {
-    const { physical } = this.#kernel.memory;
-    const slot = this.#slot[this.#depth] ?? 0;
-    const first = slot === 0 ? this.#at(this.#first) : this.#slotEnd(this.#depth, slot - 1) + 1;
-    const last = this.#slotEnd(this.#depth, slot);
-    const at = this.#slotAddress();
-    this.#enter(physical.u32(at + 4), physical.u32(at), first, last);
+    const level = this.#level;
+    const { slot } = level;
+    const first = slot === 0 ? level.first : this.#slotEnd(level, slot - 1) + 1;
+    const last = this.#slotEnd(level, slot);
+    const window = this.#show(level);
+    const at = level.slotsAt + 8 * slot;
+    this.#enter(window.u32(at + 4), window.u32(at), first, last);
   }
 
   /** Goes down into an encoded node: its address in all but the low byte, its type in bits 3 to 6. */
   #enter(high: number, low: number, first: number, last: number): void {
-    const { memory } = this.#kernel;
     const layout = this.#layout;
     const nodeLow = (low & ~NODE_MASK) >>> 0;
     const type = (low >>> 3) & 0xf;
     if (this.#depth + 1 === MAX_DEPTH || this.#nodesLeft === 0)
       throw new VmaTreeError('limit', 'maple_node', high, nodeLow);
-    const node = memory.tryLocate(high, nodeLow);
+    const node = this.#kernel.memory.tryLocate(high, nodeLow);
     if (node < 0) throw new VmaTreeError('unreadable', 'maple_node', high, nodeLow);
     this.#nodesLeft -= 1;
     this.#depth += 1;
-    this.#node[this.#depth] = node;
-    this.#nodeHigh[this.#depth] = high;
-    this.#nodeLow[this.#depth] = nodeLow;
-    this.#type[this.#depth] = type;
-    this.#first[this.#depth] = first;
-    this.#last[this.#depth] = last;
-    const known = type === layout.leaf64 || type === layout.range64 || type === layout.arange64;
+    this.#shown = undefined;
+    const level = this.#levelAt(this.#depth);
+    const allocation = type === layout.arange64;
+    level.node = node;
+    level.nodeHigh = high;
+    level.nodeLow = nodeLow;
+    level.isLeaf = type === layout.leaf64;
+    level.first = first;
+    level.last = last;
+    level.slotCount = allocation ? layout.arangeSlots : layout.rangeSlots;
+    level.pivotsAt = allocation ? layout.arangePivots : layout.rangePivots;
+    level.slotsAt = allocation ? layout.arangeSlotsAt : layout.rangeSlotsAt;
+    this.#level = level;
+    const known = level.isLeaf || allocation || type === layout.range64;
     if (!known || first > last) throw new VmaTreeError('torn', 'maple_node', high, nodeLow);
     this.#refuseDead();
   }
 
+  #levelAt(depth: number): Level {
+    const level = this.#levels[depth] ?? new Level();
+    this.#levels[depth] = level;
+    return level;
+  }
+
   /** `ma_dead_node()`: a node that was replaced is its own parent. */
   #refuseDead(): void {
-    const { physical } = this.#kernel.memory;
-    const high = this.#nodeHigh[this.#depth] ?? 0;
-    const low = this.#nodeLow[this.#depth] ?? 0;
-    const parent = this.#at(this.#node) + this.#layout.parent;
-    const parentLow = (physical.u32(parent) & ~NODE_MASK) >>> 0;
-    if (parentLow === low && physical.u32(parent + 4) === high)
-      throw new VmaTreeError('torn', 'maple_node', high, low);
+    const level = this.#level;
+    const window = this.#show(level);
+    const parent = this.#layout.parent;
+    const parentLow = (window.u32(parent) & ~NODE_MASK) >>> 0;
+    if (parentLow === level.nodeLow && window.u32(parent + 4) === level.nodeHigh)
+      throw new VmaTreeError('torn', 'maple_node', level.nodeHigh, level.nodeLow);
   }
 
   #torn(): VmaTreeError {

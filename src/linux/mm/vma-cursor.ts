@@ -1,4 +1,8 @@
+import { ObjectWindow } from '../../memory/object-window.ts';
+import { PhysicalMemoryError } from '../../memory/physical-memory.ts';
 import type { Kernel } from '../kernel.ts';
+import type { KernelMemory } from '../kernel-memory.ts';
+import type { KernelLayout } from '../layout.ts';
 import { VmaTreeError } from './vma-tree.ts';
 
 /** Pages of 4 KiB in 4 GiB: what one step of an address's upper word counts in pages. */
@@ -66,14 +70,48 @@ export class VmaCursor {
   }
 }
 
+/** Where in a `vm_area_struct` is what every step of a walk reads: the layout's own table is too slow for that. */
+interface VmaOffsets {
+  readonly start: number;
+  readonly end: number;
+  readonly mm: number;
+  readonly flags: number;
+  readonly pgoff: number;
+  readonly file: number;
+  readonly protection: number;
+}
+
+const OFFSETS = new WeakMap<KernelLayout, VmaOffsets>();
+
+function offsetsOf(layout: KernelLayout): VmaOffsets {
+  const known = OFFSETS.get(layout);
+  if (known !== undefined) return known;
+  const { vm_start, vm_end, vm_mm, vm_flags, vm_pgoff, vm_file, vm_page_prot } = layout.vm_area_struct;
+  const offsets = {
+    start: vm_start,
+    end: vm_end,
+    mm: vm_mm,
+    flags: vm_flags,
+    pgoff: vm_pgoff,
+    file: vm_file,
+    protection: vm_page_prot,
+  };
+  OFFSETS.set(layout, offsets);
+  return offsets;
+}
+
 /** Reads `vm_area_struct`s that belong to one address space. */
 export class VmaReader {
-  readonly #kernel: Pick<Kernel, 'memory' | 'layout'>;
+  readonly #memory: KernelMemory;
+  readonly #offsets: VmaOffsets;
+  readonly #window: ObjectWindow;
   readonly #mmHigh: number;
   readonly #mmLow: number;
 
   constructor(kernel: Pick<Kernel, 'memory' | 'layout'>, mmHigh: number, mmLow: number) {
-    this.#kernel = kernel;
+    this.#memory = kernel.memory;
+    this.#offsets = offsetsOf(kernel.layout);
+    this.#window = new ObjectWindow(kernel.memory.physical, kernel.layout.vm_area_struct.size);
     this.#mmHigh = mmHigh;
     this.#mmLow = mmLow;
   }
@@ -84,27 +122,25 @@ export class VmaReader {
    */
   load(cursor: VmaCursor, high: number, low: number): void {
     this.loadLimits(cursor, high, low);
-    this.loadRest(cursor);
+    this.#takeRest(cursor);
   }
 
   /** As {@link load}, for the place and the limits of the area only: enough to go down a tree. */
   loadLimits(cursor: VmaCursor, high: number, low: number): void {
-    const { memory, layout } = this.#kernel;
-    const { physical } = memory;
-    const vma = layout.vm_area_struct;
-    const at = low % 8 === 0 ? memory.tryLocate(high, low) : -1;
-    if (at < 0 || !physical.contains(at, vma.size))
-      throw new VmaTreeError('unreadable', 'vm_area_struct', high, low);
+    const vma = this.#offsets;
+    const window = this.#window;
+    const at = low % 8 === 0 ? this.#memory.tryLocate(high, low) : -1;
+    if (at < 0 || !this.#open(at)) throw new VmaTreeError('unreadable', 'vm_area_struct', high, low);
     cursor.high = high;
     cursor.low = low;
     cursor.physical = at;
-    cursor.startLow = physical.u32(at + vma.vm_start);
-    cursor.startHigh = physical.u32(at + vma.vm_start + 4);
-    cursor.endLow = physical.u32(at + vma.vm_end);
-    cursor.endHigh = physical.u32(at + vma.vm_end + 4);
+    cursor.startLow = window.u32(vma.start);
+    cursor.startHigh = window.u32(vma.start + 4);
+    cursor.endLow = window.u32(vma.end);
+    cursor.endHigh = window.u32(vma.end + 4);
     const plausible =
-      physical.u32(at + vma.vm_mm) === this.#mmLow &&
-      physical.u32(at + vma.vm_mm + 4) === this.#mmHigh &&
+      window.u32(vma.mm) === this.#mmLow &&
+      window.u32(vma.mm + 4) === this.#mmHigh &&
       cursor.startPage < cursor.endPage &&
       ((cursor.startLow | cursor.endLow) & 0xfff) === 0 &&
       cursor.endHigh >>> 31 === 0;
@@ -113,16 +149,30 @@ export class VmaReader {
 
   /** Fills in what {@link loadLimits} left out of the area that the cursor stands on. */
   loadRest(cursor: VmaCursor): void {
-    const { physical } = this.#kernel.memory;
-    const vma = this.#kernel.layout.vm_area_struct;
-    const at = cursor.physical;
-    cursor.flagsLow = physical.u32(at + vma.vm_flags);
-    cursor.flagsHigh = physical.u32(at + vma.vm_flags + 4);
-    cursor.offsetLow = physical.u32(at + vma.vm_pgoff);
-    cursor.offsetHigh = physical.u32(at + vma.vm_pgoff + 4);
-    cursor.fileLow = physical.u32(at + vma.vm_file);
-    cursor.fileHigh = physical.u32(at + vma.vm_file + 4);
-    cursor.protectionLow = physical.u32(at + vma.vm_page_prot);
-    cursor.protectionHigh = physical.u32(at + vma.vm_page_prot + 4);
+    this.#window.open(cursor.physical);
+    this.#takeRest(cursor);
+  }
+
+  #open(at: number): boolean {
+    try {
+      this.#window.open(at);
+      return true;
+    } catch (error) {
+      if (error instanceof PhysicalMemoryError) return false;
+      throw error;
+    }
+  }
+
+  #takeRest(cursor: VmaCursor): void {
+    const vma = this.#offsets;
+    const window = this.#window;
+    cursor.flagsLow = window.u32(vma.flags);
+    cursor.flagsHigh = window.u32(vma.flags + 4);
+    cursor.offsetLow = window.u32(vma.pgoff);
+    cursor.offsetHigh = window.u32(vma.pgoff + 4);
+    cursor.fileLow = window.u32(vma.file);
+    cursor.fileHigh = window.u32(vma.file + 4);
+    cursor.protectionLow = window.u32(vma.protection);
+    cursor.protectionHigh = window.u32(vma.protection + 4);
   }
 }

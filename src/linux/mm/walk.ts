@@ -16,6 +16,8 @@ const LAST_USER_PAGE = 2 ** 51 - 1;
 /** Where and how far to walk. */
 export interface VmaWalkOptions {
   readonly direction?: Direction;
+  /** The first page that is looked at; by default the end of the address space that the walk begins at. */
+  readonly from?: number;
   /** The most VMAs to visit; {@link MAX_VMAS} when not given. */
   readonly limit?: number;
 }
@@ -68,7 +70,7 @@ class VmaWalk {
     this.#visit = visit;
     this.#direction = options.direction ?? 'forward';
     this.#limit = options.limit ?? MAX_VMAS;
-    this.#page = this.#direction === 'forward' ? 0 : LAST_USER_PAGE;
+    this.#page = options.from ?? (this.#direction === 'forward' ? 0 : LAST_USER_PAGE);
   }
 
   along(tree: VmaTree): Cut | undefined {

@@ -1,7 +1,8 @@
+import type { FileRange } from './file/bytes.ts';
 import { ImageFile } from './file/image-file.ts';
 import { identify, type OpenContent, openContent } from './formats.ts';
 import { type Image, ImageError } from './image.ts';
-import { type FileRange, openRaw } from './raw.ts';
+import { openRaw } from './raw.ts';
 import { ImageMemory } from './store/image-memory.ts';
 
 /** What may be said about an image that its content does not say. */

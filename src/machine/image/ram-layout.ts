@@ -1,7 +1,13 @@
 import { gpa } from '../../memory/address.ts';
-import type { FileRange } from './raw.ts';
+import type { FileRange } from './file/bytes.ts';
 
 const FOUR_GIB = 2 ** 32;
+
+/** The machine types of QEMU whose RAM is split around the PCI hole, each in its own way. */
+export const RAM_LAYOUTS = ['q35', 'pc', 'microvm'] as const;
+
+/** One of {@link RAM_LAYOUTS}. */
+export type RamLayout = (typeof RAM_LAYOUTS)[number];
 
 /**
  * Where a PC's RAM, one contiguous block of `size` bytes, appears in guest-physical memory: up to the PCI hole, and

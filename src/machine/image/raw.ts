@@ -1,16 +1,9 @@
 import { gpa } from '../../memory/address.ts';
-import type { PhysicalRange } from '../../memory/physical-memory.ts';
-import type { ByteSource } from './file/bytes.ts';
+import type { ByteSource, FileRange } from './file/bytes.ts';
 import { extent, type ImageContent, ImageError } from './image.ts';
 import { ADDRESS_LIMIT } from './store/page-source.ts';
 import { SegmentBuilder } from './store/segment-builder.ts';
 import { SegmentSource } from './store/segment-source.ts';
-
-/** Where a run of guest-physical memory lies in a file without headers. */
-export interface FileRange extends PhysicalRange {
-  /** Offset of the run's first byte in the file. */
-  readonly offset: number;
-}
 
 /**
  * A flat file: guest-physical address 0 is its first byte (QEMU's pmemsave, LiME's padded form). Where RAM is split

@@ -9,9 +9,11 @@ export interface StubEnvironment {
   readonly currentTask: Memory;
   /** The per-CPU variable that holds the CPU's number (32 bits). */
   readonly cpuNumber: Memory;
-  /** Offsets of `task_struct.mm` and `mm_struct.pgd`. */
+  /** Offsets of `task_struct.mm`, `mm_struct.pgd`, `vm_area_struct.vm_flags` and `vm_page_prot`. */
   readonly taskMm: number;
   readonly mmPgd: number;
+  readonly vmaFlags: number;
+  readonly vmaProtection: number;
   /** Where RAM is mapped linearly. */
   readonly directMap: bigint;
   readonly pagingLevels: 4 | 5;
@@ -19,6 +21,8 @@ export interface StubEnvironment {
   readonly mailbox: GuestVirtualAddress;
   /** The table of protected address spaces: see filter-table.ts. */
   readonly filterTable: GuestVirtualAddress;
+  /** The table of programs that do not matter: the same. */
+  readonly programTable: GuestVirtualAddress;
   /** The I/O port that rings the engine; undefined when it polls. */
   readonly doorbellPort: number | undefined;
 }
@@ -26,7 +30,7 @@ export interface StubEnvironment {
 /** Looks up what stubs need in a kernel. @throws TargetError that names what is missing */
 export function stubEnvironment(
   kernel: Kernel,
-  places: Pick<StubEnvironment, 'mailbox' | 'filterTable' | 'doorbellPort'>,
+  places: Pick<StubEnvironment, 'mailbox' | 'filterTable' | 'programTable' | 'doorbellPort'>,
 ): StubEnvironment {
   const { layout, memory, symbols } = kernel;
   if (memory.directMap === undefined) throw new TargetError('the base of the direct map is not known');
@@ -36,6 +40,8 @@ export function stubEnvironment(
     cpuNumber: perCpu(perCpuAddress(kernel, 'cpu_number')),
     taskMm: layout.task_struct.mm,
     mmPgd: layout.mm_struct.pgd,
+    vmaFlags: layout.vm_area_struct.vm_flags,
+    vmaProtection: layout.vm_area_struct.vm_page_prot,
     directMap: memory.directMap.virtualStart,
     pagingLevels: memory.pageTables.levels,
     forceSig: symbols.require('force_sig'),

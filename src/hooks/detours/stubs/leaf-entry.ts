@@ -1,4 +1,5 @@
 import { Code, Register } from 'iced-x86';
+import { MARK_BIT } from '../armed-pages.ts';
 import { Header } from '../mailbox-layout.ts';
 import { at, imm, indexed, label, type StubAssembler } from '../stub-assembler.ts';
 import type { StubEnvironment } from './environment.ts';
@@ -6,11 +7,9 @@ import type { StubEnvironment } from './environment.ts';
 const { RAX, RDX, RSI, RDI, R10, R11 } = Register;
 const { EAX, ECX, R11D, CL, R10L } = Register;
 
-/** Bits of a page-table entry (Intel SDM vol. 3A, table 4-20): frame, no-execute; the mark is the engine's own. */
+/** Bits of a page-table entry (Intel SDM vol. 3A, table 4-20). */
 const FRAME = 0x000f_ffff_ffff_f000n;
 const NO_EXECUTE_BIT = 63;
-/** Ignored by the CPU (SDM table 4-20), and not used by Linux: what arming leaves in every entry of an armed VMA. */
-export const MARK_BIT = 56;
 const PRESENT = 1;
 const LARGE = 0x80;
 /** The lowest address bit that the root table's index is made of (Intel SDM vol. 3A 4.5.4). */
@@ -23,8 +22,8 @@ const LEAF_SHIFT = 12;
  * interrupts to be served: `tlb_remove_table_sync_one`, or the flush itself, as for its own lockless walks).
  *
  * `exchangeLeaf`: if the entry is rsi, it becomes rdx; eax = 1 if so, else 0.
- * `releaseLeaf`: if the entry has the mark, its no-execute bit is cleared; eax likewise (also 1 where the guest changed
- * the entry in that moment: the access is to be tried again).
+ * `releaseLeaf`: if the entry has the mark, its no-execute bit is cleared; eax = 1 where the access is to be tried again:
+ * so, where the entry allows execution already (the CPU went by an older one), or the guest changed it in that moment.
  * Both lose rcx, r10 and r11.
  */
 export function emitLeafRoutines(a: StubAssembler, environment: StubEnvironment): void {
@@ -60,6 +59,8 @@ function emitReleaseLeaf(a: StubAssembler, { mailbox }: StubEnvironment): void {
   a.emit(Code.Call_rel32_64, label('findLeaf'));
   a.emit(Code.Test_rm64_r64, R11, R11);
   a.emit(Code.Je_rel32_64, label('unchanged'));
+  a.emit(Code.Bt_rm64_imm8, R10, imm(NO_EXECUTE_BIT));
+  a.emit(Code.Jae_rel32_64, label('changed'));
   a.emit(Code.Bt_rm64_imm8, R10, imm(MARK_BIT));
   a.emit(Code.Jae_rel32_64, label('unchanged'));
   a.emit(Code.Mov_r64_rm64, RAX, R10);

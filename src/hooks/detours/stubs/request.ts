@@ -23,10 +23,15 @@ const ARGUMENTS = SAVED.slice(0, 6);
 /** From rsp, once all is saved, to the function's return address: what was saved, and the return into the stub. */
 const ENTRY_STACK = 8 * (SAVED.length + 1);
 const SIGKILL = 9;
+/**
+ * Times round the loop that a request waits on behind its deadline, some 20 ms: the time-stamp counter runs on while the
+ * host stands still, and the engine stood still with it.
+ */
+const GRACE = 200_000;
 
 /**
  * The routine that puts one arrival to the engine and waits for what it says. Called by every stub that asks, in the
- * state of a function's entry, with r10d = number of the stub and rax = address space that the filter found.
+ * state of a function's entry, with r10d = number of the stub and rax = what the filter looked up.
  *
  * Returns with r11d = `goOn` or `unanswered` and every argument register as it was; for the other verdicts it
  * leaves the function in the stub's place. Interrupts stay as they are, so the waiting CPU serves them.
@@ -82,7 +87,7 @@ function emitClaim(a: StubAssembler): void {
 function emitArrival(a: StubAssembler, { currentTask, cpuNumber }: StubEnvironment): void {
   a.label('claimed');
   a.emit(Code.Mov_rm32_r32, at(RBP, Slot.stub), R10D);
-  a.emit(Code.Mov_rm64_r64, at(RBP, Slot.addressSpace), RDX);
+  a.emit(Code.Mov_rm64_r64, at(RBP, Slot.key), RDX);
   a.emit(Code.Mov_r64_rm64, RAX, currentTask);
   a.emit(Code.Mov_rm64_r64, at(RBP, Slot.task), RAX);
   a.emit(Code.Mov_r32_rm32, EAX, cpuNumber);
@@ -115,6 +120,7 @@ function emitAsk(a: StubAssembler, { doorbellPort }: StubEnvironment): void {
   emitTime(a);
   a.emit(Code.Add_r64_rm64, RAX, at(RBX, Header.limit));
   a.emit(Code.Mov_rm64_r64, at(RBP, Slot.deadline), RAX);
+  a.emit(Code.Mov_r32_imm32, R8D, imm(GRACE));
   a.emit(Code.Mov_rm32_imm32, at(RBP, Slot.state), imm(SlotState.request));
   if (doorbellPort === undefined) return;
   a.emit(Code.Mov_r32_imm32, EDX, imm(doorbellPort));
@@ -133,6 +139,8 @@ function emitWait(a: StubAssembler): void {
   emitTime(a);
   a.emit(Code.Cmp_r64_rm64, RAX, at(RBP, Slot.deadline));
   a.emit(Code.Jb_rel32_64, label('wait'));
+  a.emit(Code.Dec_rm32, R8D);
+  a.emit(Code.Jne_rel32_64, label('wait'));
   a.emit(Code.Mov_r32_rm32, ECX, at(RBX, Header.enabled));
   a.emit(Code.Mov_rm32_r32, at(RBX, Header.tripped), ECX);
   a.locked(Code.Inc_rm32, at(RBX, Header.timeouts));

@@ -32,11 +32,17 @@ function decompressInto(compression: Compression, input: Uint8Array, output: Uin
   }
 }
 
-type NativeDecoder = (input: Uint8Array, options: { readonly maxOutputLength: number }) => Uint8Array;
+/** How much may come out, and how much is made room for: a byte more than comes out, or the end is not seen at once. */
+interface DecoderOptions {
+  readonly maxOutputLength: number;
+  readonly chunkSize: number;
+}
+
+type NativeDecoder = (input: Uint8Array, options: DecoderOptions) => Uint8Array;
 
 function native(decode: NativeDecoder, input: Uint8Array, output: Uint8Array): number {
   try {
-    const bytes = decode(input, { maxOutputLength: output.length });
+    const bytes = decode(input, { maxOutputLength: output.length, chunkSize: output.length + 1 });
     output.set(bytes);
     return bytes.length;
   } catch (cause) {

@@ -1,3 +1,5 @@
+import type { PhysicalRange } from '../../../memory/physical-memory.ts';
+
 /**
  * A random-access run of bytes: a file, or a file within another (flattened dumps). Short reads are how a
  * reader learns that an image was cut short, so they are no error here.
@@ -7,6 +9,14 @@ export interface ByteSource {
   readonly size: number;
   /** Fills `target` from `position` (bytes) on as far as bytes are there; returns how many it wrote. */
   read(position: number, target: Uint8Array): number;
+  /** The parts of memory, which lies in the file as said, that are not in its holes; undefined where it has none. */
+  populated?(runs: readonly FileRange[]): readonly PhysicalRange[] | undefined;
+}
+
+/** Where a run of guest-physical memory lies in a file without headers. */
+export interface FileRange extends PhysicalRange {
+  /** Offset of the run's first byte in the file. */
+  readonly offset: number;
 }
 
 /** A run of bytes in a file. */

@@ -1,6 +1,11 @@
 import fs from 'node:fs';
 import { TargetError } from '../../../errors.ts';
-import type { ByteSource } from './bytes.ts';
+import { populatedRanges } from '../../../memory/file-extents.ts';
+import type { PhysicalRange } from '../../../memory/physical-memory.ts';
+import type { ByteSource, FileRange } from './bytes.ts';
+
+/** What `st_blocks` counts in (stat(2)). */
+const BLOCK_BYTES = 512;
 
 const OPEN_FAILURES: Readonly<Record<string, string>> = {
   ENOENT: 'no such file',
@@ -51,6 +56,13 @@ export class ImageFile implements ByteSource, Disposable {
       done += count;
     }
     return done;
+  }
+
+  /** See {@link ByteSource}. A file has holes when it takes less room on the disk than its size. */
+  populated(runs: readonly FileRange[]): readonly PhysicalRange[] | undefined {
+    if (this.#descriptor < 0) return undefined;
+    const isSparse = fs.fstatSync(this.#descriptor).blocks * BLOCK_BYTES < this.size;
+    return isSparse ? populatedRanges(this.#descriptor, this.size, runs) : undefined;
   }
 
   [Symbol.dispose](): void {

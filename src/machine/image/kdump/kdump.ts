@@ -40,6 +40,7 @@ function extentOf(file: ByteSource, { offset, size }: FileExtent): Uint8Array {
 }
 
 class KdumpSource implements PageSource {
+  readonly compressed = true;
   readonly #file: ByteSource;
   readonly #header: KdumpHeader;
   readonly #dumped: PageBitmap;

@@ -4,19 +4,22 @@ import {
   PhysicalMemoryError,
   type PhysicalRange,
 } from '../../../memory/physical-memory.ts';
-import { ADDRESS_LIMIT, type PageSource } from './page-source.ts';
+import { ADDRESS_LIMIT, PAGE_SIZE, type PageSource } from './page-source.ts';
 
-/** 64 MiB of pages: what a walk of 300,000 VMAs touches. The system commits them as they are used. */
-const CACHED_PAGES = 16_384;
+/** 32 MiB of pages: more than a walk of 100,000 VMAs touches. The system commits them as they are used. */
+const CACHED_PAGES = 8192;
 
 /**
  * Guest-physical memory of an image, cached by the page. Images may have a page in part (ranges of LiME's end where
  * the firmware says, files are cut anywhere); such pages are not cached, and what there is of them can be read.
  */
 export class ImageMemory extends PageCache {
+  readonly #compressed: boolean;
+
   /** @param close lets go of the files behind the source */
   constructor(source: PageSource, close: () => void) {
     super(new SourceMemory(source, close), CACHED_PAGES);
+    this.#compressed = source.compressed ?? false;
   }
 
   override u8(address: number): number {
@@ -48,10 +51,20 @@ export class ImageMemory extends PageCache {
 
   override read(address: number, target: Uint8Array): void {
     try {
-      super.read(address, target);
+      if (this.#compressed) this.#readByPages(address, target);
+      else super.read(address, target);
     } catch (error) {
       this.#mustHave(address, target.length, error);
       this.source.read(address, target);
+    }
+  }
+
+  /** So that what is searched and then read is decompressed once. */
+  #readByPages(address: number, target: Uint8Array): void {
+    for (let done = 0; done < target.length; ) {
+      const length = Math.min(target.length - done, PAGE_SIZE - ((address + done) % PAGE_SIZE));
+      super.read(address + done, target.subarray(done, done + length));
+      done += length;
     }
   }
 
@@ -83,6 +96,10 @@ class SourceMemory implements PhysicalMemory {
 
   get ranges(): readonly PhysicalRange[] {
     return this.#source.ranges;
+  }
+
+  get populated(): readonly PhysicalRange[] | undefined {
+    return this.#source.populated;
   }
 
   u8(address: number): number {

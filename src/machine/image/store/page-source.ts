@@ -13,6 +13,10 @@ export const MAXIMUM_RANGES = 2 ** 20;
 export interface PageSource {
   /** Where the image has memory, ascending and not overlapping. */
   readonly ranges: readonly PhysicalRange[];
+  /** Whether a page costs much more than its bytes, so that none should be read twice. */
+  readonly compressed?: boolean;
+  /** See {@link PhysicalMemory.populated}. */
+  readonly populated?: readonly PhysicalRange[] | undefined;
   /** Whether the image has all of `[address, address + length)`. */
   contains(address: number, length: number): boolean;
   /** Fills `target`; throws a PhysicalMemoryError at the first address that the image lacks or cannot give. */

@@ -1,5 +1,6 @@
 import { gpa } from '../../../memory/address.ts';
 import type { PhysicalRange } from '../../../memory/physical-memory.ts';
+import type { FileRange } from '../file/bytes.ts';
 import { MAXIMUM_RANGES } from './page-source.ts';
 
 /** Which of two segments that cover the same addresses holds: the one that was added first, or last. */
@@ -63,6 +64,15 @@ export class SegmentTable {
       if (next >= end) return true;
     }
     return length <= 0;
+  }
+
+  /** Every run, with where its first byte is in the file. */
+  runs(): FileRange[] {
+    return Array.from({ length: this.count }, (_, index) => ({
+      start: gpa(this.start(index)),
+      size: this.end(index) - this.start(index),
+      offset: this.place(index),
+    }));
   }
 
   /** The addresses that are covered, up to a million ranges; runs that touch are one range. */

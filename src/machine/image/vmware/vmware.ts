@@ -1,10 +1,10 @@
 import path from 'node:path';
 import { TargetError } from '../../../errors.ts';
 import { gpa } from '../../../memory/address.ts';
-import { viewAt } from '../file/bytes.ts';
+import { type FileRange, viewAt } from '../file/bytes.ts';
 import { ImageFile } from '../file/image-file.ts';
 import { type ImageContent, ImageError } from '../image.ts';
-import { type FileRange, openRaw } from '../raw.ts';
+import { openRaw } from '../raw.ts';
 import { PAGE_SIZE } from '../store/page-source.ts';
 import { readVmwareState, VMWARE_MAGICS, type VmwareState } from './state.ts';
 

@@ -1,5 +1,5 @@
 import { UnderwatchError } from '../../errors.ts';
-import { type GuestVirtualAddress, gva, gvaOfWords } from '../../memory/address.ts';
+import { type GuestVirtualAddress, gvaOfWords } from '../../memory/address.ts';
 import type { Cut } from '../cut.ts';
 import { fileIdentity, type OpenFile, readFile } from '../files/file.ts';
 import type { KernelPath } from '../files/path.ts';
@@ -8,22 +8,26 @@ import type { Kernel } from '../kernel.ts';
 import type { ConsistencyCheck } from '../mm/consistency.ts';
 import type { VmaCursor } from '../mm/vma-cursor.ts';
 import { AreaNames } from './area-names.ts';
-import { type MapsRow, permissionsOf } from './row.ts';
+import { type Backing, NOTHING } from './row.ts';
 
-/** What a row says of the file behind it. */
-type RowFile = Pick<MapsRow, 'major' | 'minor' | 'inode' | 'path'>;
+const NO_CUTS: Cut[] = [];
 
-const NO_FILE: RowFile = { major: 0, minor: 0, inode: 0n, path: '' };
-
-/** Makes rows of the VMAs of one address space; looks at each file once. With a check, each row is real. */
-export class RowReader {
+/**
+ * Tells what stands behind the VMAs of one address space; looks at each file, and at each name, once. With a check,
+ * each VMA that it tells of is real.
+ */
+export class BackingReader {
   readonly #kernel: Pick<Kernel, 'memory' | 'layout' | 'symbols'>;
   readonly #root: KernelPath;
   readonly #names: AreaNames;
   /** By address in an image, by identity on a live guest. */
-  readonly #files = new Map<GuestVirtualAddress | string, RowFile>();
+  readonly #files = new Map<GuestVirtualAddress | string, Backing>();
   readonly #check: ConsistencyCheck | undefined;
-  #cuts: Cut[] = [];
+  /** The file of the latest VMA that had one, and its address's words. */
+  #recent = NOTHING;
+  #recentHigh = 0;
+  #recentLow = 0;
+  #cuts: Cut[] = NO_CUTS;
 
   constructor(
     kernel: Pick<Kernel, 'memory' | 'layout' | 'symbols'>,
@@ -37,51 +41,55 @@ export class RowReader {
     this.#names = new AreaNames(kernel, mm);
   }
 
-  /** What could not be read of the latest row. */
+  /** What could not be read of the latest VMA. */
   get cuts(): readonly Cut[] {
     return this.#cuts;
   }
 
-  /** The row of the VMA that a cursor stands on; throws a VmaTreeError when the check finds it not to be real. */
-  read(cursor: VmaCursor): MapsRow {
-    this.#cuts = [];
-    const row = this.#row(cursor);
+  /** Of the VMA that a cursor stands on; throws a VmaTreeError when the check finds it not to be real. */
+  read(cursor: VmaCursor): Backing {
+    this.#cuts = NO_CUTS;
+    const backing = this.#backing(cursor);
     try {
       this.#check?.require(cursor);
     } catch (error) {
       this.#files.clear();
       throw error;
     }
-    return row;
+    return backing;
   }
 
-  #row(cursor: VmaCursor): MapsRow {
+  #backing(cursor: VmaCursor): Backing {
     const hasFile = (cursor.fileHigh | cursor.fileLow) !== 0;
-    const file = hasFile ? this.#file(gvaOfWords(cursor.fileHigh, cursor.fileLow)) : undefined;
-    const { major, minor, inode } = file ?? NO_FILE;
-    return {
-      start: gvaOfWords(cursor.startHigh, cursor.startLow),
-      end: gvaOfWords(cursor.endHigh, cursor.endLow),
-      permissions: permissionsOf(cursor.flagsLow),
-      offset: file === undefined ? 0n : gva(gvaOfWords(cursor.offsetHigh, cursor.offsetLow) << 12n),
-      major,
-      minor,
-      inode,
-      path: this.#name(cursor, file),
-    };
+    const file = hasFile ? this.#fileOf(cursor) : undefined;
+    const name = this.#name(cursor, file);
+    if (file === undefined) return name === undefined ? NOTHING : { ...NOTHING, path: name };
+    return name === undefined ? file : { ...file, path: name };
   }
 
-  #name(cursor: VmaCursor, file: RowFile | undefined): string {
+  /** The name of a VMA that is not its file's. */
+  #name(cursor: VmaCursor, file: Backing | undefined): string | undefined {
     try {
-      if (file === undefined) return this.#names.anonymous(cursor);
-      return this.#names.sharedAnonymous(cursor) ?? file.path;
+      if (file !== undefined) return this.#names.sharedAnonymous(cursor);
+      const name = this.#names.anonymous(cursor);
+      return name === '' ? undefined : name;
     } catch (error) {
       this.#report(error, 'vm_area_struct', gvaOfWords(cursor.high, cursor.low));
-      return file?.path ?? '';
+      return undefined;
     }
   }
 
-  #file(address: GuestVirtualAddress): RowFile {
+  #fileOf(cursor: VmaCursor): Backing {
+    const { fileHigh, fileLow } = cursor;
+    const isRecent = this.#recentHigh === fileHigh && this.#recentLow === fileLow;
+    if (this.#check === undefined && isRecent) return this.#recent;
+    this.#recent = this.#file(gvaOfWords(fileHigh, fileLow));
+    this.#recentHigh = fileHigh;
+    this.#recentLow = fileLow;
+    return this.#recent;
+  }
+
+  #file(address: GuestVirtualAddress): Backing {
     try {
       const key = this.#check === undefined ? address : fileIdentity(this.#kernel, address);
       const known = this.#files.get(key);
@@ -91,13 +99,13 @@ export class RowReader {
       return file;
     } catch (error) {
       this.#report(error, 'file', address);
-      return NO_FILE;
+      return NOTHING;
     }
   }
 
   /** A file as rows show it: `seq_path()` escapes newlines, and nothing else. */
-  #shown(file: OpenFile): RowFile {
-    if (file.cut !== undefined) this.#cuts.push(file.cut);
+  #shown(file: OpenFile): Backing {
+    if (file.cut !== undefined) this.#cuts = [...this.#cuts, file.cut];
     const { major, minor, inode, path } = file;
     return { major, minor, inode, path: path.replaceAll('\n', octal(10)) };
   }
@@ -105,6 +113,6 @@ export class RowReader {
   /** Keeps what could not be read as a gap; throws what is not a gap. */
   #report(error: unknown, structure: string, address: GuestVirtualAddress): void {
     if (!(error instanceof UnderwatchError)) throw error;
-    this.#cuts.push({ reason: 'unreadable', structure, address });
+    this.#cuts = [...this.#cuts, { reason: 'unreadable', structure, address }];
   }
 }
