@@ -42,6 +42,14 @@ export const KERNELS: readonly KernelRow[] = [
     '6.12.117+deb13=6.12.117-1 6.12.116+deb13=6.12.116-1 6.12.107+deb13=6.12.107-1',
   ),
   row('7.2', 'sid', 'cloud', MAX, '7.2.13+deb14=7.2.13-1'),
+  row(
+    '5.10-generic',
+    'bullseye',
+    'generic',
+    MAX,
+    '5.10.0-46=5.10.262-1 5.10.0-45=5.10.259-1 5.10.0-32=5.10.223-1',
+  ),
+  row('6.1-generic', 'bookworm', 'generic', MAX, '6.1.0-56=6.1.192-2 6.1.0-55=6.1.192-1 6.1.0-50=6.1.176-1'),
 ];
 
 /** The row of a kernel by its id. Throws {@link LabError} with the known ids. */
