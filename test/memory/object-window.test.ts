@@ -23,8 +23,9 @@ describe('a window on a structure', () => {
   test('shows what the memory holds, also across pages, whatever was shown before', () => {
     const memory = filled([0, 1, 2, 3, 64]);
     const window = new ObjectWindow(new PageCache(memory, 2), SIZE);
-    const address = fc.oneof(fc.integer({ min: 0, max: 4 * 4096 - SIZE }), fc.constant(64 * 4096 + 8));
-    const place = fc.record({ address, offset: fc.integer({ min: 0, max: SIZE - 4 }) });
+    const multipleOf4 = (max: number) => fc.integer({ min: 0, max: max / 4 }).map((words) => 4 * words);
+    const address = fc.oneof(multipleOf4(4 * 4096 - SIZE), fc.constant(64 * 4096 + 8));
+    const place = fc.record({ address, offset: multipleOf4(SIZE - 4) });
     fc.assert(
       fc.property(fc.array(place, { maxLength: 20 }), (places) => {
         for (const { address, offset } of places) {

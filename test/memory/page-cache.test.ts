@@ -80,8 +80,8 @@ describe('a page cache', () => {
     expect(below.reads).toBe(2);
   });
 
-  test('slots must be a power of two', () => {
-    expect(() => new PageCache(new SparseMemory(), 3)).toThrow(RangeError);
+  test.each([0, -1, 1.5])('cannot have %d slots', (slots) => {
+    expect(() => new PageCache(new SparseMemory(), slots)).toThrow(RangeError);
   });
 });
 
