@@ -61,9 +61,10 @@ export class KillableEngine {
 
   /** Lets it leave the guest as it found it; gives its counters. */
   async stop(): Promise<{ timeouts: number; released: number; answered: number }> {
+    const closed = once(this.#process, 'close');
     this.#process.stdin?.write('stop\n');
     const line = await this.says('gone');
-    await once(this.#process, 'close');
+    await closed;
     return JSON.parse(line.slice('gone '.length));
   }
 }

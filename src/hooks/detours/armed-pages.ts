@@ -11,7 +11,7 @@ import type { WritablePhysicalMemory } from '../../memory/physical-memory.ts';
 import { visitLeaves } from '../../x86/leaf-entries.ts';
 import { PTE_HIGH_NO_EXECUTE } from '../../x86/pte.ts';
 import { functionLength } from './function-length.ts';
-import { findOccupant } from './quiescence.ts';
+import { findOccupants } from './quiescence.ts';
 
 /**
  * The bit that arming leaves in `vm_page_prot` and so in every entry of an armed VMA. The CPU ignores it (Intel SDM
@@ -65,13 +65,13 @@ const MAKERS = [
   'copy_process',
 ];
 
-/** Whether nobody, running or preempted, may be about to make an entry or to judge a fault; needs the machine standing still. */
-export async function isQuiet(debug: Debugger, kernel: Kernel): Promise<boolean> {
+/** The tasks that may be about to make an entry or to judge a fault, running or preempted; needs the machine standing still. */
+export function findMakers(debug: Debugger, kernel: Kernel): Promise<Set<bigint>> {
   const ranges = [...kernel.symbols.findMany(MAKERS).values()].map((start) => ({
     start,
     end: start + BigInt(functionLength(kernel.symbols, start)),
   }));
-  return (await findOccupant(debug, kernel, ranges)) === undefined;
+  return findOccupants(debug, kernel, ranges);
 }
 
 /** Gives the VMA, the upper word and the guest-physical address of each marked `vm_page_prot` and leaf entry. */

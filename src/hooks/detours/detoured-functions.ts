@@ -9,7 +9,7 @@ import type { Foothold } from './foothold.ts';
 import type { DetourSite } from './hook.ts';
 import { type FailureMode, hookFor } from './hooks-table.ts';
 import { findPrologue, jumpTo, type Prologue } from './prologue.ts';
-import { findOccupant } from './quiescence.ts';
+import { findOccupants } from './quiescence.ts';
 import type { ServedSite } from './request-server.ts';
 import { TextRecords } from './text-records.ts';
 import { writeText } from './text-writer.ts';
@@ -64,7 +64,7 @@ export class DetouredFunctions {
       throw new TargetError(`there is a trap on ${site.symbol} already`);
     const prologue = this.#prologue(site);
     const replaced = { start: prologue.site + 1n, end: prologue.site + BigInt(prologue.displaced.length) };
-    if ((await findOccupant(debug, this.#kernel, [replaced])) !== undefined) return false;
+    if ((await findOccupants(debug, this.#kernel, [replaced])).size > 0) return false;
     const { number, patch } = known ?? (await this.#writeStub(debug, site, prologue));
     const detour: Detour = { number, patch, site, handler };
     this.#byAddress.set(site.address, detour);

@@ -9,7 +9,7 @@ import type { GuestCallContext } from './guest-call.ts';
 import { allocatePages } from './guest-pages.ts';
 import { Mailbox, ticksOf } from './mailbox.ts';
 import { MAILBOX_SIZE } from './mailbox-layout.ts';
-import { findGap, type Gap } from './placement.ts';
+import { callPlace, findGap, type Gap } from './placement.ts';
 import { StubArea } from './stub-area.ts';
 import { stubEnvironment } from './stubs/environment.ts';
 import { withdraw } from './withdrawal.ts';
@@ -57,7 +57,7 @@ export async function gainFoothold(
   try {
     return await settleIn(context, { record, gap, limit }, doorbellPort, journal);
   } catch (error) {
-    await withdraw(context, record);
+    await withdraw(context, record, journal);
     await journal.remove();
     throw error;
   }
@@ -70,7 +70,7 @@ async function settleIn(
   journal: Journal,
 ): Promise<Foothold> {
   const { debug, kernel, memory } = context;
-  const pages = await allocatePages(context, Math.log2(MAILBOX_SIZE / PAGE_SIZE));
+  const pages = await allocatePages(context, callPlace(gap), Math.log2(MAILBOX_SIZE / PAGE_SIZE));
   record.mailbox = { address: hex(pages.address), order: pages.order };
   await journal.write(record);
   const places = {

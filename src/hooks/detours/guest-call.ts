@@ -1,9 +1,12 @@
+import { Code, Register } from 'iced-x86';
 import { TargetError } from '../../errors.ts';
 import type { Kernel } from '../../linux/kernel.ts';
 import type { Debugger, DebugStop, RegisterChanges } from '../../machine/machine.ts';
 import { type GuestVirtualAddress, gva } from '../../memory/address.ts';
 import type { WritablePhysicalMemory } from '../../memory/physical-memory.ts';
 import type { RegisterName } from '../../x86/registers.ts';
+import { address, imm, type Stub, StubAssembler } from './stub-assembler.ts';
+import { writeText } from './text-writer.ts';
 
 /**
  * Functions that every guest enters soon, idle or not: the timer interrupt's. Interrupts are off and no lock is held
@@ -12,15 +15,26 @@ import type { RegisterName } from '../../x86/registers.ts';
 const ENTRY_POINTS = ['hrtimer_interrupt', 'update_process_times', 'tick_handle_periodic'];
 /** How long the guest may take to get to one of them, in milliseconds. */
 const ARRIVAL_LIMIT = 5000;
-const ARGUMENT_REGISTERS = ['rdi', 'rsi', 'rdx', 'rcx', 'r8', 'r9'] as const;
-/** What a function may change (System V ABI for x86-64, 3.2.1), and the stack pointer. */
-const CALLER_SAVED = [
-  ...ARGUMENT_REGISTERS,
+/** Arguments in order (System V ABI for x86-64, 3.2.3): as many as anything called here has. */
+const ARGUMENTS = [Register.RDI, Register.RSI];
+/** What a function may change (System V ABI for x86-64, 3.2.1). */
+const { RAX, RCX, RDX, RSI, RDI, R8, R9, R10, R11 } = Register;
+const CALLER_SAVED = [RAX, RCX, RDX, RSI, RDI, R8, R9, R10, R11];
+const RESTORED = [
   'rax',
+  'rcx',
+  'rdx',
+  'rsi',
+  'rdi',
+  'r8',
+  'r9',
   'r10',
   'r11',
   'rsp',
+  'rip',
 ] as const satisfies readonly RegisterName[];
+/** Room for the code of one call. */
+export const CALL_STUB_SIZE = 256;
 
 /** What a call needs. */
 export interface GuestCallContext {
@@ -31,64 +45,75 @@ export interface GuestCallContext {
 }
 
 /**
- * Calls a function of the guest's kernel from a timer interrupt, by breakpoints, and gives what it returns. The machine
- * stands still again on return.
+ * Calls a function of the guest's kernel from a timer interrupt, and gives what it returns. The machine stands still
+ * again on return.
+ *
+ * The call is made by code that is written at `place`, which puts everything back and goes on with the interrupt by
+ * itself: an engine that dies in the middle leaves nothing half done. A breakpoint takes the result out of it.
  * @throws TargetError where the guest takes no timer interrupt within five seconds
  */
 export async function callInInterrupt(
-  context: GuestCallContext,
+  { debug, kernel }: GuestCallContext,
+  place: GuestVirtualAddress,
   target: GuestVirtualAddress,
   values: readonly bigint[],
 ): Promise<bigint> {
-  const { debug, kernel } = context;
-  const points = [...kernel.symbols.findMany(ENTRY_POINTS).values()];
-  for (const point of points) await debug.insertBreakpoint(point);
+  const stop = await arrival(debug, [...kernel.symbols.findMany(ENTRY_POINTS).values()]);
+  const stub = callStub(place, target, values, gva(stop.registers.get('rip')));
+  await writeText(debug, kernel.memory, place, stub.bytes);
+  const returned = stub.addressOf('returned');
+  await debug.insertBreakpoint(returned);
   try {
-    const stop = await arrival(debug, points);
-    return await call(context, stop, target, values);
+    return await call(debug, stop, place, returned);
   } finally {
-    for (const point of points) await debug.removeBreakpoint(point);
+    await debug.removeBreakpoint(returned);
   }
 }
 
-async function arrival(debug: Debugger, points: readonly bigint[]): Promise<DebugStop> {
+/** Entered in the state of a function's entry, and left to that function's entry in the same state. */
+function callStub(
+  place: GuestVirtualAddress,
+  target: bigint,
+  values: readonly bigint[],
+  entry: bigint,
+): Stub {
+  const a = new StubAssembler();
+  for (const register of CALLER_SAVED) a.emit(Code.Push_r64, register);
+  for (const [index, register] of ARGUMENTS.entries())
+    a.emit(Code.Mov_r64_imm64, register, imm(values[index] ?? 0n));
+  a.emit(Code.Call_rel32_64, address(target));
+  a.label('returned');
+  for (const register of CALLER_SAVED.toReversed()) a.emit(Code.Pop_r64, register);
+  a.emit(Code.Jmp_rel32_64, address(entry));
+  return a.assemble(place);
+}
+
+/** Waits until a vCPU enters one of the functions; no breakpoint is left on them. */
+async function arrival(debug: Debugger, points: readonly GuestVirtualAddress[]): Promise<DebugStop> {
   const overdue = setTimeout(() => debug.interrupt().catch(() => {}), ARRIVAL_LIMIT);
   try {
+    for (const point of points) await debug.insertBreakpoint(point);
     debug.resume();
     const stop = await debug.nextStop();
-    if (!points.includes(stop.registers.get('rip')))
+    if (!points.some((point) => point === stop.registers.get('rip')))
       throw new TargetError('the guest took no timer interrupt within five seconds');
     return stop;
   } finally {
     clearTimeout(overdue);
+    for (const point of points) await debug.removeBreakpoint(point);
   }
 }
 
-/** The function returns onto the breakpoint; which return that is, is told by the stack pointer. */
-async function call(
-  { debug, kernel, memory }: GuestCallContext,
-  { vcpu, registers }: DebugStop,
-  target: GuestVirtualAddress,
-  values: readonly bigint[],
-): Promise<bigint> {
-  const entry = registers.get('rip');
-  const stack = registers.get('rsp') - 16n;
-  const word = Buffer.alloc(8);
-  word.writeBigUInt64LE(entry);
-  memory.write(kernel.memory.locateAddress(gva(stack)), word);
-  const changes: RegisterChanges = { rip: target, rsp: stack };
-  for (const [index, value] of values.entries()) changes[ARGUMENT_REGISTERS[index] ?? 'r9'] = value;
-  debug.resume(vcpu, changes);
+async function call(debug: Debugger, stop: DebugStop, place: bigint, returned: bigint): Promise<bigint> {
+  debug.resume(stop.vcpu, { rip: place });
   for (;;) {
-    const stop = await debug.nextStop();
-    const returned = stop.registers.get('rip') === entry && stop.registers.get('rsp') === stack + 8n;
-    if (returned) {
-      const restored: RegisterChanges = {};
-      for (const name of CALLER_SAVED) restored[name] = registers.get(name);
-      await debug.writeRegisters(stop.vcpu, restored);
-      return stop.registers.get('rax');
+    const next = await debug.nextStop();
+    if (next.registers.get('rip') === returned) {
+      const before: RegisterChanges = {};
+      for (const name of RESTORED) before[name] = stop.registers.get(name);
+      await debug.writeRegisters(next.vcpu, before);
+      return next.registers.get('rax');
     }
-    if (stop.reason === 'breakpoint') await debug.step(stop.vcpu);
     debug.resume();
   }
 }

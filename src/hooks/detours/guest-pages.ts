@@ -18,12 +18,16 @@ export interface GuestPages {
   readonly order: number;
 }
 
-/** Asks the guest's page allocator for 2^order zeroed pages of the direct map. @throws TargetError where it has none */
-export async function allocatePages(context: GuestCallContext, order: number): Promise<GuestPages> {
+/** Asks the guest's page allocator for 2^order zeroed pages of the direct map, by code at `place`. @throws TargetError where it has none */
+export async function allocatePages(
+  context: GuestCallContext,
+  place: GuestVirtualAddress,
+  order: number,
+): Promise<GuestPages> {
   const { symbols, memory } = context.kernel;
   const allocate = symbols.find('__get_free_pages') ?? symbols.find('get_free_pages_noprof');
   if (allocate === undefined) throw new TargetError('the kernel has no function __get_free_pages');
-  const address = gva(await callInInterrupt(context, allocate, [GFP_ATOMIC_ZERO, BigInt(order)]));
+  const address = gva(await callInInterrupt(context, place, allocate, [GFP_ATOMIC_ZERO, BigInt(order)]));
   if (address === 0n) throw new TargetError('the guest has no memory left for the mailbox');
   const physical = memory.locateAddress(address);
   const length = PAGE_SIZE * 2 ** order;
@@ -32,7 +36,14 @@ export async function allocatePages(context: GuestCallContext, order: number): P
   return { address, physical, order };
 }
 
-/** Gives pages back to the guest's allocator. */
-export async function freePages(context: GuestCallContext, { address, order }: GuestPages): Promise<void> {
-  await callInInterrupt(context, context.kernel.symbols.require('free_pages'), [address, BigInt(order)]);
+/** Gives pages back to the guest's allocator, by code at `place`. */
+export async function freePages(
+  context: GuestCallContext,
+  place: GuestVirtualAddress,
+  { address, order }: Omit<GuestPages, 'physical'>,
+): Promise<void> {
+  await callInInterrupt(context, place, context.kernel.symbols.require('free_pages'), [
+    address,
+    BigInt(order),
+  ]);
 }

@@ -3,6 +3,7 @@ import type { Kernel } from '../../linux/kernel.ts';
 import { type GuestVirtualAddress, gva, highWord, lowWord } from '../../memory/address.ts';
 import { PAGE_SIZE } from '../../x86/page-tables.ts';
 import { PageWalk } from '../../x86/page-walk.ts';
+import { CALL_STUB_SIZE } from './guest-call.ts';
 
 /** What the linker fills gaps in text with: int3. */
 export const PADDING = 0xcc;
@@ -97,4 +98,9 @@ function usable(kernel: TextOwner, start: GuestVirtualAddress, pages: number): G
     if (!isText || walk.physical !== physical + offset) return undefined;
   }
   return { start, physical, size };
+}
+
+/** Where in a gap the code for single calls of kernel functions lies: at its end. */
+export function callPlace({ start, size }: Pick<Gap, 'start' | 'size'>): GuestVirtualAddress {
+  return gva(start + BigInt(size - CALL_STUB_SIZE));
 }

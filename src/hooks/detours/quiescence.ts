@@ -16,27 +16,28 @@ export interface TextRange {
 }
 
 /**
- * Says who may be executing in the ranges, or come back to them, while the machine stands still: a vCPU, or a
- * task whose kernel stack in use holds an address there. Such an address may also be a leftover in a frame, so the
- * answer errs towards "busy". Undefined when nobody is there.
+ * Says which tasks may be executing in the ranges, or come back to them, while the machine stands still: one whose
+ * vCPU is there, or whose kernel stack in use holds an address there. Such an address may also be a leftover in a
+ * frame, so the answer errs towards "busy". What no task can be named for is 0.
  */
-export async function findOccupant(
+export async function findOccupants(
   debug: Debugger,
   kernel: Kernel,
   ranges: readonly TextRange[],
-): Promise<string | undefined> {
+): Promise<Set<bigint>> {
+  const occupants = new Set<bigint>();
   const running = new Map<bigint, Registers>();
   for (const vcpu of debug.vcpus) {
     const registers = await debug.readRegisters(vcpu);
-    if (isIn(ranges, registers.get('rip'))) return `vCPU ${vcpu}`;
-    const task = currentTask(kernel, registers);
-    if (task !== undefined) running.set(task, registers);
+    const task = currentTask(kernel, registers) ?? 0n;
+    if (isIn(ranges, registers.get('rip'))) occupants.add(task);
+    running.set(task, registers);
   }
   for (const task of everyThread(kernel)) {
     const stack = stackInUse(kernel, task, running.get(task));
-    if (stack !== undefined && holdsAddress(stack, ranges)) return `task 0x${task.toString(16)}`;
+    if (stack !== undefined && holdsAddress(stack, ranges)) occupants.add(task);
   }
-  return undefined;
+  return occupants;
 }
 
 function everyThread(kernel: Kernel): Set<GuestVirtualAddress> {

@@ -5,7 +5,7 @@ import { gva } from '../../memory/address.ts';
 import { PAGE_SIZE } from '../../x86/page-tables.ts';
 import type { Hook } from './hook.ts';
 import { MAX_STUBS } from './mailbox-layout.ts';
-import type { Gap } from './placement.ts';
+import { callPlace, type Gap } from './placement.ts';
 import type { Prologue } from './prologue.ts';
 import type { Stub, StubAssembler } from './stub-assembler.ts';
 import type { StubEnvironment } from './stubs/environment.ts';
@@ -32,7 +32,7 @@ export class StubArea {
     this.#kernel = kernel;
     this.#environment = environment;
     this.#next = gap.start + BigInt(DATA_PAGES * PAGE_SIZE);
-    this.#end = gap.start + BigInt(gap.size);
+    this.#end = callPlace(gap);
   }
 
   /** Writes the routines that all stubs share, before any stub. */

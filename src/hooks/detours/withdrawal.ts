@@ -3,12 +3,12 @@ import { TargetError } from '../../errors.ts';
 import type { KernelMemory } from '../../linux/kernel-memory.ts';
 import type { Debugger } from '../../machine/machine.ts';
 import { gva, hex } from '../../memory/address.ts';
-import type { JournalPatch, JournalRecord } from '../journal/journal.ts';
+import type { Journal, JournalPatch, JournalRecord } from '../journal/journal.ts';
 import type { GuestCallContext } from './guest-call.ts';
 import { freePages } from './guest-pages.ts';
 import { Mailbox } from './mailbox.ts';
-import { PADDING } from './placement.ts';
-import { findOccupant } from './quiescence.ts';
+import { callPlace, PADDING } from './placement.ts';
+import { findOccupants } from './quiescence.ts';
 import { writeText } from './text-writer.ts';
 
 /** How long stubs may take to become empty, and how long the guest runs between two looks, in milliseconds. */
@@ -36,42 +36,43 @@ export async function restoreText(
 
 /**
  * Takes stubs and mailbox out of the guest once nobody is in them: text is restored already. The machine stands still
- * before and after; in between it runs, and `serve` answers what still waits.
+ * before and after; in between it runs, and `serve` answers what still waits. The journal forgets the mailbox before
+ * its pages are given back: they must not be given back twice.
  * @throws TargetError where somebody stays in a stub for five seconds: then all is left where it is
  */
 export async function withdraw(
   context: GuestCallContext,
-  { gap, mailbox }: Pick<JournalRecord, 'gap' | 'mailbox'>,
+  record: JournalRecord,
+  journal: Journal,
   serve: () => void = () => {},
 ): Promise<void> {
   const { debug, kernel, memory } = context;
-  const start = BigInt(gap.start);
-  const address = mailbox === null ? undefined : gva(BigInt(mailbox.address));
-  const physical = address === undefined ? undefined : kernel.memory.locateAddress(address);
-  if (physical !== undefined) {
-    const box = new Mailbox(memory, physical);
-    box.close();
-    await becomeQuiet(context, start, gap.size, box, serve);
+  const gap = { start: gva(BigInt(record.gap.start)), size: record.gap.size };
+  const pages = record.mailbox && { ...record.mailbox, address: gva(BigInt(record.mailbox.address)) };
+  const mailbox = pages ? new Mailbox(memory, kernel.memory.locateAddress(pages.address)) : undefined;
+  mailbox?.close();
+  await becomeQuiet(context, gap, mailbox, serve);
+  if (pages !== null) {
+    record.mailbox = null;
+    await journal.write(record);
+    await freePages(context, callPlace(gap), pages);
   }
-  await writeText(debug, kernel.memory, gva(start), new Uint8Array(gap.size).fill(PADDING));
-  if (mailbox !== null && address !== undefined && physical !== undefined)
-    await freePages(context, { address, physical, order: mailbox.order });
+  await writeText(debug, kernel.memory, gap.start, new Uint8Array(gap.size).fill(PADDING));
 }
 
 async function becomeQuiet(
   { debug, kernel }: GuestCallContext,
-  start: bigint,
-  size: number,
-  mailbox: Mailbox,
+  { start, size }: { readonly start: bigint; readonly size: number },
+  mailbox: Mailbox | undefined,
   serve: () => void,
 ): Promise<void> {
   const range = { start, end: start + BigInt(size) };
   const deadline = performance.now() + QUIET_LIMIT;
   for (;;) {
-    const occupant = await findOccupant(debug, kernel, [range]);
-    if (occupant === undefined && !mailbox.inUse) return;
+    const [occupant] = await findOccupants(debug, kernel, [range]);
+    if (occupant === undefined && !mailbox?.inUse) return;
     if (performance.now() > deadline) {
-      const who = occupant ?? 'a request';
+      const who = occupant === undefined ? 'a request' : `task ${hex(occupant)}`;
       throw new TargetError(`${who} stays in the stubs at ${hex(start)} (GVA): they are left where they are`);
     }
     debug.resume();
