@@ -1,8 +1,8 @@
 import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { cached, say } from './cache.ts';
-import { PrivateApt, type Release, unpack } from './debian/apt.ts';
+import { exactDependencies, type PackageVersion, PrivateApt, type Release, unpack } from './debian/apt.ts';
 import { LabError } from './errors.ts';
 import { executeOrFail } from './execute.ts';
 import type { Kernel } from './kernel-package.ts';
@@ -103,15 +103,27 @@ export async function fetchDebugKernel(kernel: Kernel, release: Release): Promis
 export async function fetchFirmwareModule(kernel: Kernel, release: Release): Promise<string> {
   const [name = '', version = ''] = kernel.package.split(' ');
   const folder = await cached(`modules/${name}_${version}`, async (target) => {
-    const archive = await new PrivateApt(release).download({ name, version }, target);
     const file = join(target, 'qemu_fw_cfg.ko');
-    await keepFile(archive, '*/qemu_fw_cfg.ko*', file);
+    await keepModule({ name, version }, new PrivateApt(release), file);
     if (await isCompressed(file)) {
       await rename(file, `${file}.xz`);
       await executeOrFail('busybox', ['unxz', `${file}.xz`]);
     }
   });
   return join(folder, 'qemu_fw_cfg.ko');
+}
+
+/** From the kernel's package, or from one that it depends on exactly, where newer kernels keep their modules. */
+async function keepModule(first: PackageVersion, apt: PrivateApt, file: string): Promise<void> {
+  const queue = [first];
+  for (let wanted = queue.shift(); wanted; wanted = queue.shift()) {
+    const archive = await apt.download(wanted, dirname(file));
+    queue.push(...(await exactDependencies(archive)));
+    const listing = await executeOrFail('dpkg-deb', ['--contents', archive]);
+    if (listing.includes('/qemu_fw_cfg.ko')) return keepFile(archive, '*/qemu_fw_cfg.ko*', file);
+    await rm(archive);
+  }
+  throw new LabError(`${first.name} ${first.version} has no module qemu_fw_cfg`);
 }
 
 async function isCompressed(file: string): Promise<boolean> {

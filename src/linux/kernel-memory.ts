@@ -48,7 +48,8 @@ export class KernelMemory {
   readonly directMap: LinearMapping | undefined;
   readonly #image: LinearWords;
   readonly #directMap: LinearWords;
-  #recentPage = -1;
+  /** Guest-physical address of a page that is RAM. */
+  #recentPage = Number.POSITIVE_INFINITY;
 
   constructor(
     physical: PhysicalMemory,
@@ -84,10 +85,9 @@ export class KernelMemory {
 
   /** Whether RAM stands behind an address; of the page that was asked for last it is known. */
   #isRam(physical: number): boolean {
-    const page = Math.floor(physical / PAGE_SIZE);
-    if (page === this.#recentPage) return true;
+    if (physical >= this.#recentPage && physical < this.#recentPage + PAGE_SIZE) return true;
     if (!this.physical.contains(physical, 1)) return false;
-    this.#recentPage = page;
+    this.#recentPage = physical - (physical % PAGE_SIZE);
     return true;
   }
 

@@ -10,34 +10,42 @@ const PAGE_SIZE = 4096;
 /** Slots of a cache unless told otherwise: 32 MiB of guest memory. */
 const DEFAULT_SLOTS = 8192;
 const OFFSET_MASK = PAGE_SIZE - 1;
-/** The page number of an empty slot: unequal to every number, itself included. */
-const EMPTY = Number.NaN;
+/** No page's number: unequal to every number, itself included. */
+const NONE = Number.NaN;
 
 /**
- * Keeps the pages read last from memory that is slow word by word. Direct-mapped: page number modulo the number
- * of slots; memory used is 4 KiB a slot and no more. A page that is not RAM as a whole counts as absent. Pages stay until {@link PageCache.invalidate}: right for
+ * Keeps pages of memory that is slow word by word: as many as there are slots, then each new one in place of the oldest.
+ * Memory is used as slots are. A page that is not RAM as a whole counts as absent. Pages stay until {@link PageCache.invalidate}: right for
  * memory that does not change; {@link LivePageCache} is for memory that does.
  */
 export class PageCache implements PhysicalMemory {
   /** Counts the pages that were brought in, each perhaps in place of another, and when all were forgotten. */
   generation = 0;
   protected readonly source: PhysicalMemory;
-  readonly #mask: number;
+  readonly #slots: number;
+  /** The slot of each page that is kept. */
+  readonly #slotOf = new Map<number, number>();
   /** The page number that each slot holds. */
   readonly #pages: Float64Array;
+  /** The slot that is filled next, and how many were filled since the last time that all was forgotten. */
+  #next = 0;
+  #used = 0;
+  /** The page of the latest access; nearly always that of the next one. */
+  #recentPage = NONE;
+  #recentSlot = 0;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #words: Uint32Array;
 
   /**
    * @param source where pages come from; disposed of together with the cache
-   * @param slots pages kept at most, a power of two
+   * @param slots pages kept at most
    */
   constructor(source: PhysicalMemory, slots = DEFAULT_SLOTS) {
-    if (!Number.isInteger(Math.log2(slots))) throw new RangeError(`${slots} slots are not a power of two`);
+    if (!(Number.isInteger(slots) && slots > 0)) throw new RangeError(`a cache cannot have ${slots} slots`);
     this.source = source;
-    this.#mask = slots - 1;
-    this.#pages = new Float64Array(slots).fill(EMPTY);
+    this.#slots = slots;
+    this.#pages = new Float64Array(slots).fill(NONE);
     this.#bytes = new Uint8Array(slots * PAGE_SIZE);
     this.#view = new DataView(this.#bytes.buffer);
     this.#words = new Uint32Array(this.#bytes.buffer);
@@ -83,10 +91,10 @@ export class PageCache implements PhysicalMemory {
   window(address: number, length: number, into: MemoryWindow): boolean {
     if ((address & OFFSET_MASK) > PAGE_SIZE - length) return false;
     const page = Math.floor(address / PAGE_SIZE);
-    const slot = page & this.#mask;
-    if (this.#pages[slot] !== page) {
+    let slot = this.#slotOf.get(page);
+    if (slot === undefined) {
       if (!this.source.contains(page * PAGE_SIZE, PAGE_SIZE)) return false;
-      this.#fill(slot, page, address);
+      slot = this.#fill(page, address);
     }
     into.words = this.#words;
     into.first = slot * (PAGE_SIZE / 4);
@@ -99,12 +107,25 @@ export class PageCache implements PhysicalMemory {
   /** Forgets every page. */
   invalidate(): void {
     this.generation++;
-    this.#pages.fill(EMPTY);
+    this.#slotOf.clear();
+    this.#pages.fill(NONE, 0, this.#used);
+    this.#used = 0;
+    this.#next = 0;
+    this.#recentPage = NONE;
   }
 
   [Symbol.dispose](): void {
     this.invalidate();
     this.source[Symbol.dispose]();
+  }
+
+  /** Fills `target`, which lies within a page, if that page is kept. */
+  protected readKept(address: number, target: Uint8Array): boolean {
+    const slot = this.#slotOf.get(Math.floor(address / PAGE_SIZE));
+    if (slot === undefined) return false;
+    const at = slot * PAGE_SIZE + (address & OFFSET_MASK);
+    target.set(this.#bytes.subarray(at, at + target.length));
+    return true;
   }
 
   /** Called when a page was brought in. */
@@ -116,9 +137,8 @@ export class PageCache implements PhysicalMemory {
       const page = Math.floor((address + done) / PAGE_SIZE);
       const offset = address + done - page * PAGE_SIZE;
       const length = Math.min(bytes.length - done, PAGE_SIZE - offset);
-      const slot = page & this.#mask;
-      if (this.#pages[slot] === page)
-        this.#bytes.set(bytes.subarray(done, done + length), slot * PAGE_SIZE + offset);
+      const slot = this.#slotOf.get(page);
+      if (slot !== undefined) this.#bytes.set(bytes.subarray(done, done + length), slot * PAGE_SIZE + offset);
       done += length;
     }
   }
@@ -126,18 +146,28 @@ export class PageCache implements PhysicalMemory {
   /** Where in the cache's bytes the byte at `address` is, its page brought in first if need be. */
   #locate(address: number): number {
     const page = Math.floor(address / PAGE_SIZE);
-    const slot = page & this.#mask;
-    if (this.#pages[slot] !== page) this.#fill(slot, page, address);
-    return slot * PAGE_SIZE + (address & OFFSET_MASK);
+    if (page !== this.#recentPage) {
+      this.#recentSlot = this.#slotOf.get(page) ?? this.#fill(page, address);
+      this.#recentPage = page;
+    }
+    return this.#recentSlot * PAGE_SIZE + (address & OFFSET_MASK);
   }
 
-  #fill(slot: number, page: number, address: number): void {
+  /** Brings a page in and returns its slot: the next one that was not used yet, else that of the oldest page. */
+  #fill(page: number, address: number): number {
     this.generation++;
-    this.#pages[slot] = EMPTY;
+    this.#recentPage = NONE;
     if (!this.source.contains(address, 1)) throw new PhysicalMemoryError(address);
+    const slot = this.#next;
+    this.#slotOf.delete(this.#pages[slot] ?? NONE);
+    this.#pages[slot] = NONE;
     this.source.read(page * PAGE_SIZE, this.#bytes.subarray(slot * PAGE_SIZE, (slot + 1) * PAGE_SIZE));
     this.#pages[slot] = page;
+    this.#slotOf.set(page, slot);
+    this.#next = (slot + 1) % this.#slots;
+    this.#used = Math.max(this.#used, slot + 1);
     this.filled();
+    return slot;
   }
 }
 

@@ -51,6 +51,8 @@ const makedumpfile =
     return status === 0 ? file : undefined;
   };
 
+const FILTERED = 'makedumpfile, zstd, without caches and user pages';
+
 const MAKERS: Readonly<Record<string, Maker>> = {
   'ELF core': elf,
   'ELF core with paging': dumped({ paging: true }),
@@ -61,7 +63,7 @@ const MAKERS: Readonly<Record<string, Maker>> = {
   'makedumpfile, zlib': makedumpfile('-c', '-d', '0'),
   'makedumpfile, lzo, without pages of zeros': makedumpfile('-l', '-d', '1'),
   'makedumpfile, ELF, without pages of zeros': makedumpfile('-E', '-d', '1'),
-  'makedumpfile, zstd, without caches and user pages': makedumpfile('-z', '-d', '31'),
+  [FILTERED]: makedumpfile('-z', '-d', '31'),
   raw: async ({ qmp, size }, file) => {
     await qmp.execute('pmemsave', { val: 0, size, filename: file });
     return file;
@@ -98,12 +100,17 @@ interface Case {
   readonly vmcoreinfo?: boolean;
 }
 
+/** makedumpfile of Debian 12 takes pages that it should keep for unused ones in kernels after 6.1. */
+function accepts(maker: string, kernel: string): boolean {
+  return maker !== FILTERED || kernel === '5.10' || kernel === '6.1';
+}
+
 const CASES: readonly Case[] = [
   ...kernelsUnderTest().map((kernel) => ({
     name: `Linux ${kernel}`,
     options: { kernel, qemu: kernel.startsWith('5') || kernel === '6.1' ? 'system' : 'newest' } as const,
     // QEMU gives the machine's memory away by a migration, so it is the last.
-    makers: [...Object.keys(MAKERS).filter((name) => name !== MIGRATION), MIGRATION],
+    makers: [...Object.keys(MAKERS).filter((name) => name !== MIGRATION && accepts(name, kernel)), MIGRATION],
     vmcoreinfo: true,
   })),
   {

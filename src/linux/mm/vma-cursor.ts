@@ -141,7 +141,8 @@ export class VmaReader {
     const plausible =
       window.u32(vma.mm) === this.#mmLow &&
       window.u32(vma.mm + 4) === this.#mmHigh &&
-      cursor.startPage < cursor.endPage &&
+      (cursor.startHigh < cursor.endHigh ||
+        (cursor.startHigh === cursor.endHigh && cursor.startLow < cursor.endLow)) &&
       ((cursor.startLow | cursor.endLow) & 0xfff) === 0 &&
       cursor.endHigh >>> 31 === 0;
     if (!plausible) throw new VmaTreeError('torn', 'vm_area_struct', high, low);

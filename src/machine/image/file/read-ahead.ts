@@ -1,12 +1,12 @@
 import type { ByteSource } from './bytes.ts';
 
 /** Aligned so in the file. */
-const BLOCK_BYTES = 64 * 1024;
-const BLOCKS = 16;
+const BLOCK_BYTES = 16 * 1024;
+const BLOCKS = 128;
 
 /**
  * Reads a file by large blocks where it is asked for small pieces: structures that a walk visits one after another lie
- * near one another, and a call of the system costs more than the bytes. Keeps 1 MiB.
+ * near one another, and a call of the system costs more than the bytes. Keeps 2 MiB.
  */
 export class ReadAhead {
   readonly #file: ByteSource;

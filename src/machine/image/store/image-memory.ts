@@ -8,6 +8,8 @@ import { ADDRESS_LIMIT, PAGE_SIZE, type PageSource } from './page-source.ts';
 
 /** 32 MiB of pages: more than a walk of 100,000 VMAs touches. The system commits them as they are used. */
 const CACHED_PAGES = 8192;
+/** Pages of longer reads are not kept: whoever asks for so much keeps it. */
+const KEPT_READ = 256 * 1024;
 
 /**
  * Guest-physical memory of an image, cached by the page. Images may have a page in part (ranges of LiME's end where
@@ -59,11 +61,14 @@ export class ImageMemory extends PageCache {
     }
   }
 
-  /** So that what is searched and then read is decompressed once. */
+  /** So that what is searched and then read is decompressed once; what is read at once is not kept besides. */
   #readByPages(address: number, target: Uint8Array): void {
+    const isKept = target.length <= KEPT_READ;
     for (let done = 0; done < target.length; ) {
       const length = Math.min(target.length - done, PAGE_SIZE - ((address + done) % PAGE_SIZE));
-      super.read(address + done, target.subarray(done, done + length));
+      const piece = target.subarray(done, done + length);
+      if (isKept) super.read(address + done, piece);
+      else if (!this.readKept(address + done, piece)) this.source.read(address + done, piece);
       done += length;
     }
   }
