@@ -19,7 +19,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/guest/**', PEERS],
+          exclude: ['test/guest/**', 'test/detours-in-guests/**', PEERS],
           setupFiles: ['test/support/fixed-seed.ts'],
         },
       },

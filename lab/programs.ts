@@ -51,6 +51,9 @@ export const PROGRAMS: readonly GuestProgram[] = [
     flags: [...EXECUTABLE_STACK, '-fno-stack-protector', '-fcf-protection=none'],
     status: 43,
   }),
+  attack('shell', 'runs shellcode that starts /bin/sh'),
+  attack('reverse_shell', 'runs shellcode that connects a shell to 127.0.0.1:4444'),
+  attack('stager', 'runs shellcode that reads its second stage from a pipe', { status: 44 }),
   benign('loop', 'prints and sleeps', '20 100', 'loop ok 20'),
   benign(
     'jit',

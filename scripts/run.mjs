@@ -9,7 +9,7 @@ import { runToEnd } from './process.mjs';
 import { missingSteps } from './setup.mjs';
 
 const USAGE = `usage: npm run demo [-- OPTIONS]                    boot a real guest, attack it, show what was stopped
-       npm test [-- unit | peers | guest [KERNEL...]] [-- VITEST]
+       npm test [-- unit | peers | detours | guest [KERNEL...]] [-- VITEST]
                                                          unit tests, tests against other programs, against guests
        npm run bench [-- NAME]                           measure one claim, or all
        npm run long -- NAME [--seed S]                   a long test at its full count

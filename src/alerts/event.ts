@@ -1,5 +1,6 @@
 import { toJsonSchema } from '@valibot/to-json-schema';
 import * as v from 'valibot';
+import { CodeReportSchema } from './code-report.ts';
 
 /** Version of the event format: raised when a field changes its meaning or goes away, not when one is added. */
 export const EVENT_VERSION = 1;
@@ -62,7 +63,10 @@ const CodeSchema = v.pipe(
 
 const FindingSchema = v.pipe(
   v.strictObject({
-    check: v.pipe(v.string(), v.description('stack, pivot, writable or written; code analysis adds its own')),
+    check: v.pipe(
+      v.string(),
+      v.description('stack, pivot, writable or written; code where the analysis speaks'),
+    ),
     detail: v.string(),
     certain: v.pipe(v.boolean(), v.description('An uncertain finding is reported and kills nobody')),
   }),
@@ -117,6 +121,10 @@ const AlertSchema = v.strictObject({
   vma: VmaSchema,
   registers: v.pipe(v.record(v.string(), hexadecimal), v.description("The thread's user-mode registers")),
   code: CodeSchema,
+  analysis: v.pipe(
+    v.nullable(CodeReportSchema),
+    v.description('What the code would do if it ran; null where it could not be analysed'),
+  ),
   findings: v.pipe(v.array(FindingSchema), v.minLength(1)),
   policy: v.picklist(['audit', 'block']),
   action: v.pipe(

@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import type { CodeReport } from './code-report.ts';
 import type { Alert, EventProcess, GuardEvent } from './event.ts';
 
 /** How events are written for people. */
@@ -54,7 +55,16 @@ function alertText(alert: Alert): string {
   const checks = alert.findings.map((finding) => (finding.certain ? finding.check : `${finding.check}?`));
   const first = alert.code.instructions[0]?.text ?? 'unreadable code';
   const where = `${alert.address} in ${alert.vma.kind} ${alert.vma.perms} ${alert.vma.start}-${alert.vma.end}`;
-  return `${processText(alert.process)} at ${where}: ${checks.join(', ')}; ${first} (${round(alert.durationMs)} ms)`;
+  const code = alert.analysis === null ? first : analysisText(alert.analysis);
+  return `${processText(alert.process)} at ${where}: ${checks.join(', ')}; ${code} (${round(alert.durationMs)} ms)`;
+}
+
+/** The verdict and what speaks loudest for it. */
+function analysisText({ verdict, chains, traits, syscalls }: CodeReport): string {
+  const found =
+    chains.length > 0 ? chains.map(({ name, text }) => `${name}: ${text}`) : traits.map(({ name }) => name);
+  const last = chains.length > 0 ? undefined : syscalls.at(-1)?.text;
+  return [verdict, ...found, ...(last === undefined ? [] : [last])].join(', ');
 }
 
 function stoppedText(event: Extract<GuardEvent, { type: 'guard.stopped' }>): string {

@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import type { CodeReport } from '../alerts/code-report.ts';
 import { UsageError } from '../errors.ts';
 import { hex } from '../memory/address.ts';
 import { DEFAULT_BUDGET, Judge, type Judgement } from './judge.ts';
@@ -6,7 +7,6 @@ import { rawCodeInput } from './raw-code.ts';
 import type { RuleScanner } from './rules/scanner.ts';
 import { describeCall, type SystemCall } from './system-calls/call.ts';
 import type { Trait } from './traits.ts';
-import type { Verdict } from './verdict.ts';
 
 /** What can be chosen for an analysis of raw bytes. */
 export interface AnalyzeOptions {
@@ -15,41 +15,6 @@ export interface AnalyzeOptions {
   /** End at the first system call, with the original's definitions of the traits, to compare like with like. */
   readonly stopAtSystemCall?: boolean;
   readonly rules?: RuleScanner;
-}
-
-/** The answer of `underwatch analyze`, as it is printed in JSON; addresses are hexadecimal strings. */
-export interface AnalysisReport {
-  readonly mode: 32 | 64;
-  readonly instructions: number;
-  readonly stop: string;
-  readonly traits: readonly ReportedTrait[];
-  readonly syscalls: readonly ReportedCall[];
-  readonly chains: readonly { readonly name: string; readonly text: string }[];
-  readonly strings: readonly string[];
-  readonly rules: readonly string[];
-  readonly payload?: { readonly address: string; readonly bytes: string };
-  readonly verdict: Verdict;
-  readonly reasons: readonly string[];
-  readonly milliseconds: number;
-}
-
-export interface ReportedTrait {
-  readonly name: string;
-  readonly address: string;
-  readonly instruction: string;
-  readonly bytes: string;
-  readonly text: string;
-}
-
-export interface ReportedCall {
-  readonly name: string;
-  readonly abi: string;
-  readonly number: number;
-  readonly address: string;
-  readonly arguments: Readonly<Record<string, string>>;
-  readonly result: string | null;
-  /** The call on one line. */
-  readonly text: string;
 }
 
 /** Larger files are no code that somebody injected. */
@@ -80,7 +45,7 @@ export function readCode(path: string): Uint8Array {
 }
 
 /** Judges raw code bytes, by the same judge as a live trap. */
-export async function analyze(code: Uint8Array, options: AnalyzeOptions): Promise<AnalysisReport> {
+export async function analyze(code: Uint8Array, options: AnalyzeOptions): Promise<CodeReport> {
   const budget = options.maxInstructions ?? DEFAULT_BUDGET;
   if (!Number.isSafeInteger(budget) || budget < 1) {
     throw new UsageError(`the number of instructions must be at least 1, not ${budget}`);
@@ -98,7 +63,7 @@ export async function analyze(code: Uint8Array, options: AnalyzeOptions): Promis
 }
 
 /** A judgement as plain JSON. */
-export function report(judgement: Judgement): AnalysisReport {
+export function report(judgement: Judgement): CodeReport {
   const { payload } = judgement;
   return {
     mode: judgement.mode,
@@ -107,22 +72,22 @@ export function report(judgement: Judgement): AnalysisReport {
     traits: judgement.traits.map(reportTrait),
     syscalls: judgement.systemCalls.map(reportCall),
     chains: judgement.chains.map(({ name, text }) => ({ name, text })),
-    strings: judgement.strings,
+    strings: [...judgement.strings],
     rules: judgement.rules.map(({ rule }) => rule),
     ...(payload === undefined
       ? {}
       : { payload: { address: hex(payload.address), bytes: Buffer.from(payload.bytes).toString('hex') } }),
     verdict: judgement.verdict,
-    reasons: judgement.reasons,
+    reasons: [...judgement.reasons],
     milliseconds: Math.round(judgement.milliseconds * 1000) / 1000,
   };
 }
 
-function reportTrait(trait: Trait): ReportedTrait {
+function reportTrait(trait: Trait): CodeReport['traits'][number] {
   return { ...trait, address: hex(trait.address) };
 }
 
-function reportCall(call: SystemCall): ReportedCall {
+function reportCall(call: SystemCall): CodeReport['syscalls'][number] {
   return {
     name: call.name,
     abi: call.abi,

@@ -14,6 +14,8 @@ export interface JudgeInput extends SessionInput {
   readonly region?: RegionFacts;
   /** Matched on the code's page, its neighbours and the payload. */
   readonly rules?: RuleScanner;
+  /** What a scanner outside this program has found already: the answer of `scanWithin`. */
+  readonly matches?: readonly RuleMatch[];
 }
 
 /** What the code would do, and what to think of it. */
@@ -45,11 +47,21 @@ export const DEFAULT_BUDGET = 100_000;
 /** How much runs between two looks at the clock: each may be a system call that moves 64 KiB. */
 const SLICE_INSTRUCTIONS = 250;
 const SLICE_MS = 2;
+/** These are run however late it is: a busy host must not make the judge blind. */
+const LEAST_INSTRUCTIONS = 1000;
 const PAGE = 0x1000n;
 const WARM_UP_ROUNDS = 40;
 /** In either mode: a decoder loop over what follows it, a string on the stack, and a system call. */
 const WARM_UP_CODE = Buffer.from(
   'e800000000 5e 83c613 b910000000 803600 ffc6 ffc9 75f7 6a00 682f2f7368 682f62696e 54 5b 31c9 99 6a0b 58 cd80'.replaceAll(
+    ' ',
+    '',
+  ),
+  'hex',
+);
+/** 64-bit code that connects to 127.0.0.1:4444, puts the socket in place of the standard descriptors and runs a shell. */
+const WARM_UP_CALLS = Buffer.from(
+  '6a29586a025f6a015e990f05 97 48b90200115c7f000001 51 4889e6 6a105a 6a2a58 0f05 6a035e ffce 6a2158 0f05 75f7 99 52 48b82f62696e2f2f7368 50 4889e7 52 57 4889e6 6a3b58 0f05'.replaceAll(
     ' ',
     '',
   ),
@@ -76,12 +88,14 @@ export class Judge implements Disposable {
    * second, to be spent when nobody waits.
    */
   warmUp(): void {
+    // First, or the engine would make the code fit to the loop alone, and throw it away for the next sample.
+    this.judge({ ...rawCodeInput(WARM_UP_LOOP, 64), budget: DEFAULT_BUDGET });
     for (let round = 0; round < WARM_UP_ROUNDS; round++) {
       for (const bits of [64, 32] as const) {
         this.judge({ ...rawCodeInput(WARM_UP_CODE, bits), budget: INLINE_BUDGET });
       }
+      this.judge({ ...rawCodeInput(WARM_UP_CALLS, 64), budget: INLINE_BUDGET });
     }
-    this.judge({ ...rawCodeInput(WARM_UP_LOOP, 64), budget: DEFAULT_BUDGET });
   }
 
   /** Judges at once. Callers that must not hold the event loop keep to {@link INLINE_BUDGET} instructions. */
@@ -91,6 +105,24 @@ export class Judge implements Disposable {
       const started = performance.now();
       const session = new Session(emulator, input);
       session.step(input.budget);
+      return conclude(session, input, () => performance.now() - started);
+    } finally {
+      this.#idle.push(emulator);
+    }
+  }
+
+  /**
+   * Judges at once, and ends with the budget or the time, whichever comes first. For callers that cannot wait for
+   * an answer: a trap's handler, while the guest stands still.
+   */
+  judgeWithin(input: JudgeInput, milliseconds: number): Judgement {
+    const emulator = this.#idle.pop() ?? new Emulator();
+    try {
+      const started = performance.now();
+      const session = new Session(emulator, input);
+      let hasEnded = session.step(LEAST_INSTRUCTIONS);
+      while (!hasEnded && performance.now() - started < milliseconds)
+        hasEnded = session.step(SLICE_INSTRUCTIONS);
       return conclude(session, input, () => performance.now() - started);
     } finally {
       this.#idle.push(emulator);
@@ -123,7 +155,8 @@ function conclude(session: Session, input: JudgeInput, elapsed: () => number): J
   const traits = observer.traits.all;
   const chains = session.chains();
   const payload = observer.decodedAt && payloadAt(memory, observer.decodedAt.high, observer.decodedAt.low);
-  const rules = input.rules === undefined ? [] : scan(input.rules, input, payload);
+  const scanned = input.rules === undefined ? [] : scan(input.rules, input, payload);
+  const rules = [...(input.matches ?? []), ...scanned];
   const { verdict, reasons } = decide({ traits, chains, rules, region: input.region ?? {} });
   return {
     verdict,

@@ -1,3 +1,4 @@
+import { gvaOfWords } from '../memory/address.ts';
 import type { Cpu, KernelEntry } from './emulator/cpu.ts';
 import {
   FIRST,
@@ -33,6 +34,8 @@ export interface ObserverOptions {
   /** The original's narrower definitions of the traits. */
   readonly original: boolean;
   readonly stopAtSystemCall: boolean;
+  /** A return from here, or from above, leaves for the caller and ends the run; without it, the run goes on there. */
+  readonly callerAt?: bigint;
 }
 
 const NEAR_RET = 0xc3;
@@ -120,8 +123,16 @@ export class TraitObserver implements ExecutionObserver {
     if (this.#options.original) return;
     const offset = cpu.memory.find(cpu.high(RSP), cpu.low(RSP));
     const mark = offset < 0 ? 0 : (cpu.memory.slab.marks[offset] ?? 0);
+    if ((mark & WRITTEN) === 0 && this.#leavesForCaller(cpu)) {
+      throw new EmulationStop({ kind: 'ended', by: 'a return to its caller' });
+    }
     if ((mark & WRITTEN) === 0 || (mark & CODE_ADDRESS) !== 0) return;
     this.traits.add('tainted-return', cpu, 'returns to an address that the code itself put on the stack');
+  }
+
+  #leavesForCaller(cpu: Cpu): boolean {
+    const { callerAt } = this.#options;
+    return callerAt !== undefined && gvaOfWords(cpu.high(RSP), cpu.low(RSP)) >= callerAt;
   }
 
   #checkPivot(cpu: Cpu, at: number): void {

@@ -19,6 +19,8 @@ export interface SessionInput {
   readonly stack?: StackRange;
   /** Instructions at most; each iteration of a repeated string instruction counts. */
   readonly budget: number;
+  /** Ends where the code returns to who called it, whose deeds are not its own. */
+  readonly untilReturn?: boolean;
   /** Ends at the first system call, as the original does. */
   readonly stopAtSystemCall?: boolean;
   /** The original's definitions of the traits. */
@@ -54,6 +56,7 @@ export class Session {
       stack: input.stack ?? stackAround(input.registers.get('rsp')),
       original: input.original === true,
       stopAtSystemCall: input.stopAtSystemCall === true,
+      ...(input.untilReturn === true ? { callerAt: input.registers.get('rsp') } : {}),
     });
     emulator.observer = this.observer;
     this.#start = emulator.memory.peek(emulator.cpu.ripHigh, emulator.cpu.ripLow, SLED_BYTES);

@@ -62,11 +62,10 @@ const WEAK_TRAITS: ReadonlySet<TraitName> = new Set(['syscall', 'stack-string', 
 
 /** Weighs the evidence by rules that can be told, never by a sum. */
 export function decide(evidence: Evidence): Reasoned {
-  const reasons: string[] = [];
-  let verdict: Verdict = 'benign';
-  const raise = (to: Verdict, reason: string): void => {
-    if (to === 'malicious' || verdict === 'benign') verdict = to;
-    reasons.push(reason);
+  const malicious: string[] = [];
+  const suspicious: string[] = [];
+  const raise = (to: 'malicious' | 'suspicious', reason: string): void => {
+    (to === 'malicious' ? malicious : suspicious).push(reason);
   };
   for (const chain of evidence.chains) {
     raise(HOSTILE_CHAINS.has(chain.name) ? 'malicious' : 'suspicious', `${chain.name}: ${chain.text}`);
@@ -76,7 +75,8 @@ export function decide(evidence: Evidence): Reasoned {
   for (const fact of regionReasons(evidence.region)) raise('suspicious', fact);
   const combination = hostileCombination(evidence);
   if (combination !== undefined) raise('malicious', combination);
-  return { verdict, reasons };
+  const verdict = malicious.length > 0 ? 'malicious' : suspicious.length > 0 ? 'suspicious' : 'benign';
+  return { verdict, reasons: [...malicious, ...suspicious] };
 }
 
 function describeTrait(trait: Trait): string {

@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type AnalysisReport, analyze, readCode } from '../analysis/analyze.ts';
+import type { CodeReport } from '../alerts/code-report.ts';
+import { analyze, readCode } from '../analysis/analyze.ts';
 import { YaraScanner } from '../analysis/rules/yara.ts';
 import { traceCode } from '../analysis/trace.ts';
 import { EXIT } from './exit-status.ts';
@@ -38,7 +39,7 @@ async function run(path: string, options: AnalyzeCommandOptions): Promise<void> 
     bits,
     stopAtSystemCall: options.stopAtSyscall === true,
     ...(options.maxInstructions === undefined ? {} : { maxInstructions: options.maxInstructions }),
-    ...(options.rules === undefined ? {} : { rules: await YaraScanner.open(options.rules) }),
+    ...(options.rules === undefined ? {} : { rules: YaraScanner.open(options.rules) }),
   } as const;
   if (options.trace === true) {
     const output = new TextOutput(process.stderr);
@@ -59,11 +60,11 @@ function parseCount(text: string): number {
 }
 
 /** The report as rows take it: plain values only, fields without a value left out. */
-function asObject(report: AnalysisReport): Row {
+function asObject(report: CodeReport): Row {
   return JSON.parse(JSON.stringify(report));
 }
 
-function asLines(report: AnalysisReport): [string, string][] {
+function asLines(report: CodeReport): [string, string][] {
   const lines: [string, string][] = [
     ['verdict', report.verdict],
     ['mode', `${report.mode} bits`],

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { GuardEvent } from '../alerts/event.ts';
 import { type EventSink, StreamSink } from '../alerts/sink.ts';
+import { YaraScanner } from '../analysis/rules/yara.ts';
 import { Guard, type GuardEnd } from '../guard/guard.ts';
 import { loadPolicy } from '../guard/policy-file.ts';
 import { openTarget } from '../target.ts';
@@ -10,7 +11,13 @@ import { note } from './notes.ts';
 import { targetArgument } from './options.ts';
 
 type GuardFormat = 'table' | 'json' | 'ndjson';
-type GuardOptions = { policy: string; events: readonly string[]; for?: number; format: GuardFormat };
+type GuardOptions = {
+  policy: string;
+  rules?: string;
+  events: readonly string[];
+  for?: number;
+  format: GuardFormat;
+};
 
 /** Kinds of events that are left out unless they are asked for. */
 const OPTIONAL_EVENTS = ['process'] as const;
@@ -21,6 +28,7 @@ export function guardCommand(): Command {
     .description('protect the processes that a policy names; a line an event')
     .addArgument(targetArgument())
     .requiredOption('--policy <FILE>', 'which processes, and what to do (YAML)')
+    .option('--rules <FILE>', 'match YARA rules on the code that is judged')
     .addOption(
       new Option('--events <KINDS>', `also report these, separated by commas: ${OPTIONAL_EVENTS.join(', ')}`)
         .argParser(parseEvents)
@@ -40,10 +48,12 @@ export function guardCommand(): Command {
     .addHelpText('after', '\nStop it with Ctrl-C: the guest gets all of its own page protections back first.')
     .action(async (name: string, options: GuardOptions) => {
       const policy = await loadPolicy(options.policy);
+      const rules = options.rules === undefined ? {} : { rules: YaraScanner.open(options.rules) };
       using interruption = new Interruption();
       await using target = await openTarget(name);
       const { machine, kernel } = target;
-      await using guard = await Guard.start({ machine, kernel, policy, sink: sinkFor(options) });
+      const sink = sinkFor(options);
+      await using guard = await Guard.start({ machine, kernel, policy, sink, ...rules });
       await Promise.race([guard.ended, interruption.happened, timeUp(options.for)]);
       process.exitCode = exitStatus(await guard.stop(), interruption);
     });

@@ -10,8 +10,10 @@ import { Disassembler } from '../x86/instruction.ts';
 import { PAGE_SIZE } from '../x86/page-tables.ts';
 import type { PageWalk } from '../x86/page-walk.ts';
 import { PTE_DIRTY, PTE_HIGH_SAVED_DIRTY, PTE_WRITABLE } from '../x86/pte.ts';
-import type { EvidenceVma, ExecutionEvidence } from './evidence.ts';
+import { Registers } from '../x86/registers.ts';
+import type { EvidenceVma, ExecutionEvidence, UserThread } from './evidence.ts';
 import type { GuardState } from './guard-state.ts';
+import { GuestSnapshot } from './guest-snapshot.ts';
 import type { ProtectedSpace } from './protected-spaces.ts';
 import { rangeOf } from './thread-stacks.ts';
 
@@ -38,13 +40,9 @@ export class EvidenceGatherer {
   }
 
   /** @throws UnderwatchError where the guest is changing what has to be read. */
-  gather(
-    space: ProtectedSpace,
-    task: Task,
-    { registers }: Trap,
-    vma: VmaCursor,
-    walk: PageWalk,
-  ): ExecutionEvidence {
+  gather(space: ProtectedSpace, task: Task, trap: Trap, vma: VmaCursor, walk: PageWalk): ExecutionEvidence {
+    const { registers } = trap;
+    const userMemory = new UserMemory(this.#state.kernel, space.mm);
     const address = gva(registers.get('rdx'));
     const saved = gva(registers.get('rdi'));
     const stackPointer = gva(this.#state.userRegisters.readOne(saved, 'rsp'));
@@ -57,7 +55,8 @@ export class EvidenceGatherer {
         writable: (walk.entryLow & PTE_WRITABLE) !== 0,
         written: this.#wasWritten(walk),
       },
-      code: this.#readCode(space, address),
+      thread: this.#threadOf(trap, userMemory),
+      code: readCode(userMemory, address),
     };
   }
 
@@ -109,9 +108,15 @@ export class EvidenceGatherer {
     return this.#page.some((byte) => byte !== 0);
   }
 
-  #readCode(space: ProtectedSpace, address: GuestVirtualAddress): Uint8Array {
-    const code = new Uint8Array(CODE_LENGTH);
-    return code.subarray(0, new UserMemory(this.#state.kernel, space.mm).read(address, code));
+  /** In the kernel, FS still has the user's base; SWAPGS has put that of GS away (Intel SDM vol. 2B, SWAPGS). */
+  #threadOf(trap: Trap, userMemory: UserMemory): UserThread {
+    const saved = gva(trap.registers.get('rdi'));
+    const registers = new Registers();
+    for (const [name, value] of this.#state.userRegisters.read(saved)) registers.set(name, value);
+    registers.set('fs_base', trap.registers.get('fs_base'));
+    registers.set('gs_base', trap.registers.get('k_gs_base'));
+    const bits = this.#state.userRegisters.is64Bit(saved) ? 64 : 32;
+    return { bits, registers, snapshot: new GuestSnapshot(userMemory) };
   }
 
   #disassemble(code: Uint8Array, address: GuestVirtualAddress, wide: boolean): Alert['code']['instructions'] {
@@ -123,6 +128,11 @@ export class EvidenceGatherer {
       text,
     }));
   }
+}
+
+function readCode(userMemory: UserMemory, address: GuestVirtualAddress): Uint8Array {
+  const code = new Uint8Array(CODE_LENGTH);
+  return code.subarray(0, userMemory.read(address, code));
 }
 
 function permissions(flags: number): string {

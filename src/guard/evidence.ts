@@ -1,4 +1,6 @@
+import type { MemorySnapshot } from '../analysis/emulator/memory/snapshot.ts';
 import type { GuestVirtualAddress } from '../memory/address.ts';
+import type { Registers } from '../x86/registers.ts';
 
 /** `[start, end)` in a process's address space. */
 export interface AddressRange {
@@ -29,6 +31,15 @@ export interface KnownStacks {
   readonly uncertain: boolean;
 }
 
+/** What the code would run with. */
+export interface UserThread {
+  readonly bits: 32 | 64;
+  /** As they were in user mode, with the bases of FS and GS. */
+  readonly registers: Registers;
+  /** The process's memory; valid while the guest stands still. */
+  readonly snapshot: MemorySnapshot;
+}
+
 /** All that the checks look at: what was fetched, from where, and by whom. */
 export interface ExecutionEvidence {
   readonly address: GuestVirtualAddress;
@@ -41,6 +52,7 @@ export interface ExecutionEvidence {
     /** The CPU marked it as written, or it holds other bytes than the zeros that anonymous memory begins with. */
     readonly written: boolean;
   };
+  readonly thread: UserThread;
   /** From the address to the end of its page; empty where it could not be read. */
   readonly code: Uint8Array;
 }

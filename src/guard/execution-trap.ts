@@ -1,3 +1,4 @@
+import type { Judgement } from '../analysis/judge.ts';
 import { UnderwatchError } from '../errors.ts';
 import { CONTINUE, KILL, RETURN, type Trap, type TrapAnswer } from '../hooks/trap.ts';
 import { currentTask } from '../linux/current-task.ts';
@@ -5,10 +6,11 @@ import { findVma } from '../linux/mm/find.ts';
 import { VmaCursor } from '../linux/mm/vma-cursor.ts';
 import { readTask, type Task } from '../linux/task.ts';
 import { UserMemory } from '../linux/user-memory.ts';
-import { type GuestVirtualAddress, gva } from '../memory/address.ts';
+import { type GuestVirtualAddress, gva, hex } from '../memory/address.ts';
 import { PageWalk } from '../x86/page-walk.ts';
 import { PTE_HIGH_NO_EXECUTE } from '../x86/pte.ts';
 import { type Decision, decide, detectionKey } from './answer.ts';
+import { type CodeAnalysis, describeJudgement } from './code-analysis.ts';
 import type { ExecutionEvidence } from './evidence.ts';
 import { EvidenceGatherer } from './evidence-gatherer.ts';
 import type { GuardState } from './guard-state.ts';
@@ -96,7 +98,7 @@ export class ExecutionTrap {
     const { space, task } = fetch;
     counters.examined++;
     space.examined++;
-    const verdict = judge(evidence, space.rule, this.#state.analyse);
+    const verdict = judge(evidence, space.rule, (...input) => this.#analyse(...input));
     const decision = decide(verdict, space.rule.action, task.tgid);
     if (verdict.outcome !== 'clean') this.#tryReport(fetch, evidence, verdict, decision);
     counters[decision]++;
@@ -107,6 +109,16 @@ export class ExecutionTrap {
     if (decision === 'denied') return CONTINUE;
     this.#state.arming.allowFetches(this.#walk.entryAddress, this.#walk.entryHigh);
     return RETURN;
+  }
+
+  /** What cannot be analysed is judged by the checks alone. */
+  #analyse(...[evidence, context]: Parameters<CodeAnalysis>): Judgement | undefined {
+    try {
+      return this.#state.analyse(evidence, context);
+    } catch (error) {
+      this.#state.problem(`analysing the code at ${hex(evidence.address)}`, error);
+      return undefined;
+    }
   }
 
   /** What cannot be reported does not change the answer. */
@@ -129,6 +141,7 @@ export class ExecutionTrap {
       type: 'alert',
       process: this.#state.info.describe(task, space.mm),
       ...this.#gatherer.describe(evidence, trap),
+      analysis: verdict.code === undefined ? null : describeJudgement(verdict.code),
       findings: [...verdict.findings],
       policy: space.rule.action,
       action,

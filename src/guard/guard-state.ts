@@ -5,12 +5,12 @@ import type { Kernel } from '../linux/kernel.ts';
 import { hex } from '../memory/address.ts';
 import type { WritablePhysicalMemory } from '../memory/physical-memory.ts';
 import { Arming } from './arming.ts';
+import type { CodeAnalysis } from './code-analysis.ts';
 import { findProtectionMap } from './find-protection-map.ts';
 import type { Policy } from './policy.ts';
 import { ProcessInfo } from './process-info.ts';
 import { ProtectedSpaces } from './protected-spaces.ts';
 import { UserRegisters } from './user-registers.ts';
-import type { CodeAnalysis } from './verdict.ts';
 
 /** A guest that makes everything go wrong must not fill the disk: further problems are only counted. */
 const MAX_PROBLEMS = 1000;

@@ -1,6 +1,7 @@
 import type { GuardCounters, GuardEvent, Restored } from '../alerts/event.ts';
 import { EventQueue } from '../alerts/event-queue.ts';
 import type { EventSink } from '../alerts/sink.ts';
+import type { RuleScanner } from '../analysis/rules/scanner.ts';
 import { TargetError, TargetLostError } from '../errors.ts';
 import { BreakpointTraps } from '../hooks/breakpoints/breakpoint-traps.ts';
 import type { Traps } from '../hooks/trap.ts';
@@ -8,12 +9,12 @@ import type { Kernel } from '../linux/kernel.ts';
 import type { Machine } from '../machine/machine.ts';
 import { hex } from '../memory/address.ts';
 import { adoptProcesses } from './adoption.ts';
+import { codeAnalysis } from './code-analysis.ts';
 import { warmUpDisassembler } from './evidence-gatherer.ts';
 import { GuardState } from './guard-state.ts';
 import { findHookSites, type HookSites, hookHandlers } from './hooks.ts';
 import type { Policy } from './policy.ts';
 import { Sweeper } from './sweeper.ts';
-import type { CodeAnalysis } from './verdict.ts';
 
 /** How a guard is made. */
 export interface GuardOptions {
@@ -23,8 +24,8 @@ export interface GuardOptions {
   readonly kernel: Kernel;
   readonly policy: Policy;
   readonly sink: EventSink;
-  /** Judges the code itself, beside the checks of the execution handler. */
-  readonly analyse?: CodeAnalysis;
+  /** Matched on the code that is judged, and on what it decodes. */
+  readonly rules?: RuleScanner;
 }
 
 /** How a guard ended. */
@@ -69,12 +70,12 @@ export class Guard implements AsyncDisposable {
    *   the guest is then as it was before
    */
   static async start(options: GuardOptions): Promise<Guard> {
-    const { machine, kernel, policy, sink, analyse } = options;
+    const { machine, kernel, policy, sink, rules } = options;
     const { live, name } = machine;
     if (live === undefined)
       throw new TargetError(`${name} is not a running machine: nothing in it can be guarded`);
     const events = new EventQueue(sink);
-    const state = new GuardState(kernel, live.memory, policy, analyse ?? (() => []), events);
+    const state = new GuardState(kernel, live.memory, policy, codeAnalysis(rules), events);
     const sites = findHookSites(kernel);
     warmUpDisassembler();
     const stoppedAt = performance.now();

@@ -13,7 +13,7 @@ describe('renderLine', () => {
       "00:00:00.000  guarding  qemu:/run/vm/qmp.sock: Linux 6.1.0-56-cloud-amd64 on QEMU 7.2.22 (TCG); 2 processes adopted, 1 hooks by breakpoint, machine stopped for 32 ms
       00:00:00.000  protected victim[77/78] uid 1000 /bin/victim (exec, block)
       00:00:00.000  released  victim[77], 3 pages examined
-      00:00:00.000  KILLED    victim[77/78] uid 1000 /bin/victim at 0x7f0000001000 in anonymous rwxp 0x7f0000001000-0x7f0000002000: writable, pivot?; syscall (0.4 ms)
+      00:00:00.000  KILLED    victim[77/78] uid 1000 /bin/victim at 0x7f0000001000 in anonymous rwxp 0x7f0000001000-0x7f0000002000: writable, pivot?; malicious, shell: runs /bin/sh (0.4 ms)
       00:00:00.000  problem   reading code: no memory (at 0x7f0000001000)
       00:00:00.000  stopped   1 alert, 1 killed, 1 fetch examined, 9 traps; 1 VMA and 2 pages given back"
     `);

@@ -23,6 +23,37 @@ const ALERT: Omit<Alert, 'version' | 'time'> = {
     bytes: '0f05',
     instructions: [{ address: '0x7f0000001000', bytes: '0f05', text: 'syscall' }],
   },
+  analysis: {
+    verdict: 'malicious',
+    reasons: ['shell: runs /bin/sh', 'the page can still be written'],
+    mode: 64,
+    instructions: 9,
+    stop: 'ended by execve',
+    traits: [
+      {
+        name: 'syscall',
+        address: '0x7f0000001000',
+        instruction: 'syscall',
+        bytes: '0f05',
+        text: 'enters the kernel by syscall',
+      },
+    ],
+    syscalls: [
+      {
+        name: 'execve',
+        abi: 'x64',
+        number: 59,
+        address: '0x7f0000001000',
+        arguments: { path: '"/bin/sh"', argv: 'NULL', envp: 'NULL' },
+        result: null,
+        text: 'execve("/bin/sh", NULL, NULL)',
+      },
+    ],
+    chains: [{ name: 'shell', text: 'runs /bin/sh' }],
+    strings: ['/bin/sh'],
+    rules: [],
+    milliseconds: 0.08,
+  },
   findings: [
     { check: 'writable', detail: 'the page can still be written', certain: true },
     { check: 'pivot', detail: 'no known stack holds the stack pointer', certain: false },

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { Judge } from '../../src/analysis/judge.ts';
 import { rawCodeInput } from '../../src/analysis/raw-code.ts';
-import type { RuleScanner } from '../../src/analysis/rules/scanner.ts';
+import { type ExternalScanner, type RuleScanner, scanWithin } from '../../src/analysis/rules/scanner.ts';
 import { bytes } from './emulator/support.ts';
 
 const SHELL = bytes('31d252 48bb2f2f62696e2f7368 53545f 525754 5e 6a3b58 0f05');
@@ -101,6 +101,27 @@ describe('the judge', () => {
     expect(judgement.reasons).toEqual(['rule execve_number matches']);
     expect(judgement.rules).toHaveLength(1);
     expect(seen).toEqual([4096]);
+  });
+
+  test('what another scanner found in time counts', async () => {
+    const scanner: ExternalScanner = {
+      name: 'test',
+      scan: async () => [{ rule: 'Test.Virus', tags: [], verdict: 'malicious', offset: undefined }],
+    };
+    const input = rawCodeInput(ENDLESS, 64);
+    const request = {
+      mode: 64,
+      page: new Uint8Array(4096),
+      address: 0x40_0000n,
+      instructionPointer: input.registers.get('rip'),
+      stackPointer: input.registers.get('rsp'),
+      stack: input.stack ?? { start: 0n, end: 0n },
+    } as const;
+    const matches = await scanWithin(scanner, request, 1000, () => {});
+    expect(judge.judge({ ...input, budget: 1, matches })).toMatchObject({
+      verdict: 'malicious',
+      reasons: ['rule Test.Virus matches'],
+    });
   });
 
   describe("the original's limits", () => {

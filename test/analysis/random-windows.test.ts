@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { judgeRandomWindows } from './random-windows.ts';
+import { judgeRandomWindows } from '../../lab/long/random-windows.ts';
 
 const WINDOWS = 40_000;
 const SEED = 5;

@@ -10,7 +10,7 @@ describe('decide', () => {
     ['malicious', 'block', 50, 'killed'],
     ['malicious', 'block', 1, 'denied'],
   ] as const)('%s under %s by process %i is %s', (outcome, action, tgid, expected) => {
-    expect(decide({ outcome, findings: [] }, action, tgid)).toBe(expected);
+    expect(decide({ outcome, findings: [], code: undefined }, action, tgid)).toBe(expected);
   });
 });
 

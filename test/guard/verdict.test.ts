@@ -1,10 +1,21 @@
 import { describe, expect, test } from 'vitest';
+import { Judge } from '../../src/analysis/judge.ts';
+import { rawCodeInput } from '../../src/analysis/raw-code.ts';
+import { codeAnalysis, describeJudgement } from '../../src/guard/code-analysis.ts';
 import type { AddressRange, EvidenceVma, ExecutionEvidence } from '../../src/guard/evidence.ts';
 import { parsePolicy } from '../../src/guard/policy-file.ts';
 import { judge } from '../../src/guard/verdict.ts';
 import { gva } from '../../src/memory/address.ts';
 
-const NO_ANALYSIS = () => [];
+const NO_ANALYSIS = () => undefined;
+
+const RETURN = Uint8Array.of(0xc3);
+/** xor edx, edx; push rdx; mov rax, "/bin//sh"; push rax; mov rdi, rsp; xor esi, esi; push 59; pop rax; syscall */
+const SHELL = Buffer.from('31d25248b82f62696e2f2f736850 4889e7 31f6 6a3b58 0f05'.replaceAll(' ', ''), 'hex');
+/** mov eax, SYS_exit; syscall */
+const EXIT = Buffer.from('b83c0000000f05', 'hex');
+/** push SYS_getpid; pop rax; syscall; jmp back */
+const CALLS_WITHOUT_END = Buffer.from('6a27580f05ebf9', 'hex');
 
 function range(start: number, end: number): AddressRange {
   return { start: gva(BigInt(start)), end: gva(BigInt(end)) };
@@ -18,6 +29,7 @@ interface Change {
   vma?: Partial<EvidenceVma>;
   stacks?: Partial<ExecutionEvidence['stacks']>;
   page?: Partial<ExecutionEvidence['page']>;
+  code?: Uint8Array;
 }
 
 /** A page that was never writable nor written, run by a thread on the main stack. */
@@ -35,7 +47,8 @@ function evidence(change: Change): ExecutionEvidence {
     },
     stacks: { main: MAIN, own: undefined, alternate: undefined, uncertain: false, ...change.stacks },
     page: { writable: false, written: false, ...change.page },
-    code: new Uint8Array([0x90]),
+    thread: rawCodeInput(change.code ?? RETURN, 64),
+    code: change.code ?? RETURN,
   };
 }
 
@@ -126,9 +139,54 @@ describe('judge', () => {
     expect(findings(all, '    checks: { pivot: false }\n')).toEqual(['stack', 'writable']);
     expect(findings(all, '    checks: { stack: false, writable: false }\n')).toEqual(['pivot']);
   });
+});
 
-  test('the code analysis has its say', () => {
-    const analyse = () => [{ check: 'getpc', detail: 'reads its own address', certain: true }];
-    expect(judge(evidence({}), rule(), analyse)).toMatchObject({ outcome: 'malicious', findings: analyse() });
+describe('the code itself', () => {
+  const analyse = codeAnalysis();
+  const compiler = rule('    allow: [jit]\n');
+
+  test('is malicious where nothing else is wrong', () => {
+    const verdict = judge(evidence({ code: SHELL, page: { written: true } }), compiler, analyse);
+    expect(verdict).toMatchObject({
+      outcome: 'malicious',
+      findings: [{ check: 'code', detail: 'shell: runs /bin/sh', certain: true }],
+      code: { chains: [{ name: 'shell' }] },
+    });
+  });
+
+  test('is told, and kills nobody, where it is only suspicious', () => {
+    const verdict = judge(evidence({ code: EXIT }), compiler, analyse);
+    expect(verdict).toMatchObject({ outcome: 'uncertain', findings: [{ check: 'code', certain: false }] });
+  });
+
+  test("of a compiler runs on, and what it returns to is not the code's own", () => {
+    const change = { code: Uint8Array.of(...RETURN, ...SHELL), page: { written: true } };
+    const verdict = judge(evidence(change), compiler, analyse);
+    expect(verdict).toMatchObject({ outcome: 'clean', findings: [], code: { verdict: 'benign' } });
+    expect(verdict.code?.stopText).toBe('ended by a return to its caller');
+  });
+
+  test('ends in time, however long it would run', () => {
+    const { code } = judge(evidence({ code: Uint8Array.of(0xeb, 0xfe) }), rule(), analyse);
+    expect(code?.milliseconds).toBeLessThan(50);
+    expect(code?.stop.kind).toBe('budget');
+  });
+
+  test('is malicious where a rule says so', () => {
+    const scan = () => [{ rule: 'known', tags: [], verdict: 'malicious', offset: 0 } as const];
+    const verdict = judge(evidence({}), compiler, codeAnalysis({ scan }));
+    expect(verdict).toMatchObject({
+      outcome: 'malicious',
+      findings: [{ check: 'code', detail: 'rule known matches', certain: true }],
+    });
+  });
+
+  test('is told in bounds', () => {
+    using judge = new Judge();
+    const judgement = judge.judge({ ...rawCodeInput(CALLS_WITHOUT_END, 64), budget: 1000 });
+    expect(judgement.systemCalls.length).toBeGreaterThan(100);
+    const calls = describeJudgement(judgement).syscalls;
+    expect(calls).toHaveLength(64);
+    expect(calls.at(-1)?.address).toBe('0x400003');
   });
 });

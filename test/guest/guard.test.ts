@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bootGuest, type Guest, type RunningCommand } from '../../lab/guest.ts';
-import { ATTACKS, BENIGN, commandOf, type GuestProgram } from '../../lab/programs.ts';
+import { ATTACKS, BENIGN, commandOf, type GuestProgram, programNamed } from '../../lab/programs.ts';
 import { findProtectionMap, protectionOfText } from '../../src/guard/find-protection-map.ts';
 import { openTarget } from '../../src/target.ts';
 import { GUARDED, guarded, installGuarded, policyText } from '../support/guarded.ts';
@@ -16,13 +16,61 @@ const AUDIT = policyText('audit');
 
 /** What each attack must be recognised by. */
 const CHECKS: Readonly<Record<string, readonly string[]>> = {
-  mprotect_rx: ['written'],
-  rwx: ['writable'],
-  exec_stack: ['stack', 'writable'],
-  late_touch: ['writable'],
-  thread: ['written'],
-  overflow: ['stack', 'writable'],
+  mprotect_rx: ['written', 'code?'],
+  rwx: ['writable', 'code?'],
+  exec_stack: ['stack', 'writable', 'code'],
+  late_touch: ['writable', 'code?'],
+  thread: ['written', 'code?'],
+  overflow: ['stack', 'writable', 'code'],
+  shell: ['written', 'code'],
+  reverse_shell: ['writable', 'code'],
+  stager: ['writable', 'code'],
 };
+
+/** What the analysis must say of each attack's code: traits, system calls (the lab's payloads write a line) and chains. */
+const CODE: Readonly<Record<string, { traits: string[]; syscalls: string[]; chains: string[] }>> = {
+  mprotect_rx: payload('mprotect_rx'),
+  rwx: { ...payload('rwx'), syscalls: [...payload('rwx').syscalls, 'exit_group(42)'] },
+  exec_stack: payload('exec_stack'),
+  late_touch: payload('late_touch'),
+  thread: payload('thread'),
+  overflow: {
+    ...payload('overflow'),
+    traits: ['syscall', 'nop-sled'],
+    syscalls: [...payload('overflow').syscalls, 'exit_group(43)'],
+  },
+  shell: {
+    traits: ['stack-string', 'syscall'],
+    syscalls: ['execve("/bin//sh", ["/bin//sh", "-c", "echo PWNED shell"], NULL)'],
+    chains: ['shell: runs /bin/sh with ["-c","echo PWNED shell"]'],
+  },
+  reverse_shell: {
+    traits: ['syscall', 'stack-string'],
+    syscalls: [
+      'socket(AF_INET, SOCK_STREAM, 0) = 3',
+      'connect(3, 127.0.0.1:4444, 16) = 0',
+      'dup2(3, 2) = 2',
+      'dup2(3, 1) = 1',
+      'dup2(3, 0) = 0',
+      'execve("/bin//sh", ["/bin//sh"], NULL)',
+    ],
+    chains: ['reverse shell: a shell on a connection to 127.0.0.1:4444', 'shell: runs /bin/sh'],
+  },
+  stager: {
+    traits: ['syscall', 'received-code'],
+    syscalls: ['read(0, ADDRESS, 1024) = 1024'],
+    chains: ['staged loader: runs what read brought in from descriptor 0'],
+  },
+};
+
+function payload(name: string) {
+  const length = `PWNED ${name}\n`.length;
+  return {
+    traits: ['syscall'],
+    syscalls: [`write(1, "PWNED ${name}\\x0a", ${length}) = ${length}`],
+    chains: [],
+  };
+}
 
 describe.each(kernelsUnderTest().flatMap((kernel) => [1, 2].map((cpus) => ({ kernel, cpus }))))(
   'Linux $kernel, $cpus vCPU',
@@ -40,6 +88,7 @@ describe.each(kernelsUnderTest().flatMap((kernel) => [1, 2].map((cpus) => ({ ker
     afterAll(() => guest?.[Symbol.asyncDispose]());
 
     test('every attack is blocked before its first instruction', async () => {
+      const times: string[] = [];
       const { end } = await guarded(guest, BLOCK, async ({ alerts }) => {
         for (const attack of ATTACKS) {
           const result = await guest.run(commandOf(attack));
@@ -53,13 +102,30 @@ describe.each(kernelsUnderTest().flatMap((kernel) => [1, 2].map((cpus) => ({ ker
             process: { uid: 0 },
           });
           expect(
-            alert?.findings.map(({ check }) => check),
+            alert?.findings.map(({ check, certain }) => (certain ? check : `${check}?`)),
             attack.name,
           ).toEqual(CHECKS[attack.name]);
+          const { analysis } = alert ?? {};
+          times.push(
+            `${attack.name} ${alert?.durationMs.toFixed(2)} (code ${analysis?.milliseconds.toFixed(2)})`,
+          );
+          expect(
+            analysis?.traits.map(({ name }) => name),
+            attack.name,
+          ).toEqual(CODE[attack.name]?.traits);
+          expect(
+            analysis?.chains.map(({ name, text }) => `${name}: ${text}`),
+            attack.name,
+          ).toEqual(CODE[attack.name]?.chains);
+          expect(
+            analysis?.syscalls.map(({ text }) => text.replaceAll(/0x[0-9a-f]+/g, 'ADDRESS')),
+            attack.name,
+          ).toEqual(CODE[attack.name]?.syscalls);
           expect(alert?.code.bytes.length, attack.name).toBeGreaterThan(0);
           expect(BigInt(alert?.registers.rip ?? 0)).toBe(BigInt(alert?.address ?? 1));
         }
       });
+      console.log(`milliseconds to the answer: ${times.join(', ')}`);
       expect(end.counters).toMatchObject({ killed: ATTACKS.length, alerts: ATTACKS.length, problems: 0 });
       expect(end.restored.complete).toBe(true);
     });
@@ -100,6 +166,23 @@ describe.each(kernelsUnderTest().flatMap((kernel) => [1, 2].map((cpus) => ({ ker
         expect(await guest.run(`${GUARDED} ${what} ${cycles}`)).toEqual({ status: 0, output });
       });
       expect(end.counters).toMatchObject({ killed: 0, alerts: 0, problems: 0 });
+    });
+
+    test('a compiler runs suspicious code, which is reported, and no malicious code', async () => {
+      const policy = `version: 1\nprocesses:\n  - { match: { path: '/lab/attack/*' }, action: block, allow: [jit] }\n`;
+      const { end } = await guarded(guest, policy, async ({ alerts }) => {
+        await expectSuccess(guest, programNamed('mprotect_rx'));
+        expect(alerts()).toMatchObject([
+          { action: 'allowed', findings: [{ check: 'code', certain: false }] },
+        ]);
+        expect(await guest.run('/lab/attack/shell')).toMatchObject({ signal: SIGKILL });
+        expect(alerts()[1]).toMatchObject({
+          action: 'killed',
+          analysis: { verdict: 'malicious', chains: [{ name: 'shell' }] },
+          findings: [{ check: 'code', certain: true }],
+        });
+      });
+      expect(end.counters).toMatchObject({ killed: 1, alerts: 2, problems: 0 });
     });
 
     test('a stack pivot is blocked though the code itself is allowed', async () => {

@@ -1,11 +1,15 @@
 import { readFileSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { UsageError } from '../../errors.ts';
 import type { RuleMatch, RuleScanner } from './scanner.ts';
 
-/** The optional dependency. Its name is kept in a variable, so that TypeScript does not ask for it. */
-const MODULE: string = '@litko/yara-x';
+/**
+ * The optional dependency: YARA-X as an addon for the one platform that this program runs on. The package that would
+ * choose among platforms also asks for some that are not published everywhere, and then nothing can be installed.
+ */
+const MODULE = '@litko/yara-x-linux-x64-gnu';
 
-/** As much of `@litko/yara-x` as is used here. */
+/** As much of YARA-X as is used here. */
 interface YaraModule {
   compile(source: string): YaraRules;
 }
@@ -44,8 +48,8 @@ export class YaraScanner implements RuleScanner {
   }
 
   /** Throws a UsageError when the dependency is missing, or the file cannot be read or has an error. */
-  static async open(path: string): Promise<YaraScanner> {
-    return new YaraScanner(await loadModule(), path);
+  static open(path: string): YaraScanner {
+    return new YaraScanner(loadModule(), path);
   }
 
   /** What is wrong with the file as it is now; undefined when its rules are in force. */
@@ -80,10 +84,9 @@ export class YaraScanner implements RuleScanner {
   }
 }
 
-async function loadModule(): Promise<YaraModule> {
+function loadModule(): YaraModule {
   try {
-    const loaded: YaraModule & { readonly default?: YaraModule } = await import(MODULE);
-    return loaded.default ?? loaded;
+    return createRequire(import.meta.url)(MODULE);
   } catch (cause) {
     throw new UsageError(`YARA rules need the optional package ${MODULE}, which is not installed`, { cause });
   }

@@ -28,10 +28,11 @@ const AT_EMPTY_PATH = 0x1000n;
 
 /** Files by which code comes back after a restart or a login, or gives itself an account. */
 const PERSISTENT =
-  /^\/etc\/(?:passwd|shadow|group|sudoers|crontab|cron|ld\.so\.preload|ld\.so\.conf|profile|rc|init|systemd|pam|ssh|bash|environment|inittab|modules|udev)|authorized_keys|^\/var\/spool\/cron|\.(?:bashrc|profile|bash_profile|zshrc)$|^\/(?:usr\/)?lib\/systemd|^\/etc\/[^/]*$/;
+  /^\/etc\/(?:passwd|shadow|group|sudoers|crontab|cron|ld\.so\.preload|ld\.so\.conf|profile|rc|init|systemd|pam|ssh|bash|environment|inittab|modules|udev)|authorized_keys|^\/var\/spool\/cron|\.(?:bashrc|profile|bash_profile|zshrc)$|^\/(?:usr\/)?lib\/systemd/;
 
-const PRIVILEGE =
-  /^(?:setuid|setgid|setreuid|setregid|setresuid|setresgid|setfsuid|setfsgid|setgroups)(?:32)?$|^(?:capset|unshare|setns|chroot|pivot_root)$/;
+const SETS_ID = /^(?:setuid|setgid|setreuid|setregid|setresuid|setresgid|setfsuid|setfsgid)(?:32)?$/;
+const SETS_GROUPS = /^setgroups(?:32)?$/;
+const PRIVILEGE = /^(?:capset|unshare|setns|chroot|pivot_root)$/;
 
 const INJECTING_REQUESTS = new Set([4n, 5n, 6n, 13n, 16n, 0x4206n]);
 
@@ -121,10 +122,18 @@ function changesFile(call: SystemCall): boolean {
 }
 
 function privileges(calls: readonly SystemCall[]): Chain[] {
-  const call = calls.find((candidate) => PRIVILEGE.test(candidate.name) || setsBit(candidate));
+  const call = calls.find(
+    (candidate) => PRIVILEGE.test(candidate.name) || takesId(candidate) || setsBit(candidate),
+  );
   if (call === undefined) return [];
   const words = call.arguments.map(({ text }) => text).join(', ');
   return [{ name: 'privilege change', text: `${call.name}(${words})` }];
+}
+
+/** Becomes root, or a member of other groups; who takes another id gives root up, and who empties the list, too. */
+function takesId(call: SystemCall): boolean {
+  if (SETS_GROUPS.test(call.name)) return call.arguments[0]?.value !== 0n;
+  return SETS_ID.test(call.name) && call.arguments.some(({ value }) => BigInt.asUintN(32, value) === 0n);
 }
 
 /** A set-user-ID or set-group-ID bit given to a file. */

@@ -1,6 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
 import {
   type ExternalScanner,
@@ -47,33 +49,48 @@ describe('an external scanner', () => {
 });
 
 /** Whether the optional package is there. */
-const isInstalled = await import('@litko/yara-x' as string).then(
-  () => true,
-  () => false,
-);
+function isInstalled(): boolean {
+  try {
+    createRequire(import.meta.url)('@litko/yara-x-linux-x64-gnu');
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 describe('YARA rules', () => {
   const folder = mkdtempSync(join(tmpdir(), 'underwatch-rules-'));
   const file = join(folder, 'rules.yar');
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  test.skipIf(isInstalled)('need the optional package, and say so', async () => {
+  test.skipIf(isInstalled())('need the optional package, and say so', () => {
     writeFileSync(file, 'rule a { condition: true }');
-    await expect(YaraScanner.open(file)).rejects.toThrow(
-      /optional package @litko\/yara-x, which is not installed/,
-    );
+    expect(() => YaraScanner.open(file)).toThrow(/optional package @litko\/yara-x.* not installed/);
   });
 
-  test.runIf(isInstalled)('match, and carry their own verdict', async () => {
-    writeFileSync(file, 'rule egg { meta: verdict = "suspicious" strings: $a = "egg" condition: $a }');
-    const scanner = await YaraScanner.open(file);
-    expect(scanner.scan(Buffer.from('an egg'))).toEqual([
-      { rule: 'egg', tags: [], verdict: 'suspicious', offset: 3 },
-    ]);
-  });
+  describe.runIf(isInstalled())('with the package', () => {
+    test('match, and carry their own verdict', () => {
+      writeFileSync(file, 'rule egg { meta: verdict = "suspicious" strings: $a = "egg" condition: $a }');
+      expect(YaraScanner.open(file).scan(Buffer.from('an egg'))).toEqual([
+        { rule: 'egg', tags: [], verdict: 'suspicious', offset: 3 },
+      ]);
+    });
 
-  test.runIf(isInstalled)('with an error are refused with its line and column', async () => {
-    writeFileSync(file, 'rule a {\n  condition: tru\n}');
-    await expect(YaraScanner.open(file)).rejects.toThrow(/line 2, column 14/);
+    test('are refused for an error, with its line and column', () => {
+      writeFileSync(file, 'rule a {\n  condition: tru\n}');
+      expect(() => YaraScanner.open(file)).toThrow(/line 2, column 14/);
+    });
+
+    test('are read again when their file changes, and stay in force while it has an error', async () => {
+      writeFileSync(file, 'rule egg { strings: $a = "egg" condition: $a }');
+      const scanner = YaraScanner.open(file);
+      writeFileSync(file, 'rule ham { strings: $a = "ham" condition: $a }');
+      await delay(1100);
+      expect(scanner.scan(Buffer.from('egg and ham'))).toMatchObject([{ rule: 'ham' }]);
+      writeFileSync(file, 'rule spam {');
+      await delay(1100);
+      expect(scanner.scan(Buffer.from('egg and ham'))).toMatchObject([{ rule: 'ham' }]);
+      expect(scanner.problem).toMatch(/line 1/);
+    });
   });
 });

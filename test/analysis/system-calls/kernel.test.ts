@@ -154,6 +154,27 @@ describe('the kernel model', () => {
     expect(findChains(kernel, false)).toEqual([]);
   });
 
+  test.each([
+    ['setuid', [1000]],
+    ['setresuid', [-1, 1000, 1000]],
+    ['setgroups', [0, 0]],
+  ])('%s that gives privileges up is nothing', (name, words) => {
+    call('x64', name, ...words);
+    expect(findChains(kernel, false)).toEqual([]);
+  });
+
+  test('taking the real id gives privileges up, taking the effective one does not', () => {
+    call('x64', 'setuid', call('x64', 'getuid') as number);
+    expect(findChains(kernel, false)).toEqual([]);
+    call('x64', 'setuid', call('x64', 'geteuid') as number);
+    expect(findChains(kernel, false)).toMatchObject([{ name: 'privilege change' }]);
+  });
+
+  test('a lock file in /etc is no persistence', () => {
+    call('x64', 'open', poke(DATA, '/etc/.pwd.lock'), 1, 0);
+    expect(findChains(kernel, false)).toEqual([]);
+  });
+
   test('four probes in a row are an egg hunt, three are not', () => {
     for (let i = 0; i < 3; i++) call('x64', 'access', 0x900_0000 + i * 0x1000, 0);
     expect(findChains(kernel, false)).toEqual([]);

@@ -12,7 +12,12 @@ import {
 /** The emulated process: an ordinary user's. */
 const PID = 4242;
 const PARENT = 4241;
+/**
+ * The process plays a set-user-ID program of root's: what makes the effective id the real one takes the privilege,
+ * what makes the real id the effective one gives it up, and the two can be told apart.
+ */
 const USER = 1000;
+const EFFECTIVE = 0;
 const NOW = 1_750_000_000;
 
 /** Emulation follows the child of a fork: that is where shells are started. */
@@ -82,12 +87,12 @@ export const PROCESS_ANSWERS: Readonly<Record<string, Answer>> = {
   getppid: () => PARENT,
   getuid: () => USER,
   getgid: () => USER,
-  geteuid: () => USER,
-  getegid: () => USER,
+  geteuid: () => EFFECTIVE,
+  getegid: () => EFFECTIVE,
   getuid32: () => USER,
   getgid32: () => USER,
-  geteuid32: () => USER,
-  getegid32: () => USER,
+  geteuid32: () => EFFECTIVE,
+  getegid32: () => EFFECTIVE,
   setsid: () => PID,
   wait4: () => PID + 1,
   waitpid: () => PID + 1,

@@ -1,5 +1,6 @@
 import { Instruction } from 'iced-x86';
 import { afterAll, describe, expect, test } from 'vitest';
+import { Random } from '../../../../lab/random.ts';
 import { INSTRUCTION_GROUPS, VECTOR_GROUPS } from '../../../../src/analysis/emulator/instructions/table.ts';
 import { candidates, NOT_COMPARED } from './candidates.ts';
 import { describeCase, difference } from './compare.ts';
@@ -7,7 +8,6 @@ import { CONTROL_FLOW_32, CONTROL_FLOW_64 } from './control-flow.ts';
 import { EmulatedCpu } from './emulated.ts';
 import { Generator } from './generate.ts';
 import { type Case, HostCpu } from './host-cpu.ts';
-import { Random } from './random.ts';
 
 const SEED = 20_251_122;
 const SINGLES_OF_EACH_FORM = 7;

@@ -1,7 +1,7 @@
 import { Encoder, Instruction, OpCodeOperandKind, OpKind, Register } from 'iced-x86';
+import type { Random } from '../../../../lab/random.ts';
 import type { Candidate } from './candidates.ts';
 import { CODE, DATA, DATA_SIZE, STACK } from './host-cpu.ts';
-import type { Random } from './random.ts';
 
 /** General registers by width, in hardware order. */
 const GENERAL: Readonly<Record<number, Register>> = {

@@ -1,7 +1,7 @@
+import type { Random } from '../../../../lab/random.ts';
 import type { Candidate } from './candidates.ts';
 import { type Encoded, InstructionBuilder, MIDDLE, type Roles } from './encode.ts';
 import { type Case, emptyState, STACK } from './host-cpu.ts';
-import type { Random } from './random.ts';
 
 const SINGLE_64: Roles = {
   operands: [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],

@@ -1,6 +1,7 @@
 import { Judge } from '../../src/analysis/judge.ts';
 import { rawCodeInput } from '../../src/analysis/raw-code.ts';
-import { Random } from './emulator/differential/random.ts';
+import { Random } from '../random.ts';
+import type { LongTest } from './long-test.ts';
 
 const BUDGET = 1000;
 
@@ -36,3 +37,26 @@ export function judgeRandomWindows(count: number, seed: number): WindowCounts {
   }
   return { verdicts, stops, growth: process.memoryUsage.rss() - early };
 }
+
+const FULL_COUNT = 10_000_000;
+const BATCH = 250_000;
+/** Random bytes hardly ever look like an attack: one in a thousand at most. */
+const MOST_MALICIOUS = 0.001;
+const MOST_GROWTH = 256 * 1024 * 1024;
+
+export const RANDOM_WINDOWS: LongTest = {
+  name: 'random-windows',
+  summary: `the judge throws nothing and leaks nothing on ${FULL_COUNT} windows of random bytes`,
+  async run(seed, print) {
+    const total: Record<string, number> = {};
+    const before = process.memoryUsage.rss();
+    let growth = 0;
+    for (let done = 0; done < FULL_COUNT; done += BATCH) {
+      const { verdicts } = judgeRandomWindows(BATCH, seed + done);
+      for (const [verdict, count] of Object.entries(verdicts)) total[verdict] = (total[verdict] ?? 0) + count;
+      growth = process.memoryUsage.rss() - before;
+      print(`${done + BATCH} windows: ${JSON.stringify(total)}, memory grew by ${growth >> 20} MiB`);
+    }
+    return (total.malicious ?? 0) <= FULL_COUNT * MOST_MALICIOUS && growth < MOST_GROWTH;
+  },
+};
