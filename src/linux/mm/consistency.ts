@@ -3,7 +3,8 @@ import type { Kernel } from '../kernel.ts';
 import { vmaTrees } from './find.ts';
 import { MmapLock } from './mmap-lock.ts';
 import { VmaCursor } from './vma-cursor.ts';
-import { type VmaTree, VmaTreeError } from './vma-tree.ts';
+import type { VmaTree } from './vma-tree.ts';
+import { VmaTreeError } from './vma-tree-error.ts';
 
 /**
  * Tells whether a VMA that was read from a running guest is real: at a moment when nobody changes the address

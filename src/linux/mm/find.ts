@@ -6,7 +6,8 @@ import { VmaList } from './list.ts';
 import { VmaMapleTree } from './maple.ts';
 import { VmaRbTree } from './rbtree.ts';
 import { pageNumber, type VmaCursor } from './vma-cursor.ts';
-import { type VmaTree, VmaTreeError } from './vma-tree.ts';
+import type { VmaTree } from './vma-tree.ts';
+import { VmaTreeError } from './vma-tree-error.ts';
 
 /** How often a look-up is tried again when it meets what the guest is changing at that moment. */
 const TRIES = 4;

@@ -2,7 +2,8 @@ import { ObjectWindow } from '../../memory/object-window.ts';
 import type { Kernel } from '../kernel.ts';
 import type { MapleLayout } from '../layout.ts';
 import { pageNumber } from './vma-cursor.ts';
-import { type Direction, VmaTreeError } from './vma-tree.ts';
+import type { Direction } from './vma-tree.ts';
+import { VmaTreeError } from './vma-tree-error.ts';
 
 /** What the walker needs of the kernel's layout; kernels since 6.1 have it. */
 export interface MapleTreeLayout extends MapleLayout {

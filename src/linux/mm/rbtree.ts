@@ -1,6 +1,7 @@
 import type { Kernel } from '../kernel.ts';
 import { type VmaCursor, VmaReader } from './vma-cursor.ts';
-import { type Direction, type VmaTree, VmaTreeError } from './vma-tree.ts';
+import type { Direction, VmaTree } from './vma-tree.ts';
+import { VmaTreeError } from './vma-tree-error.ts';
 
 /** Offsets that the red-black tree of VMAs needs; kernels up to 6.0 have them. */
 interface RbLayout {

@@ -3,7 +3,7 @@ import { PhysicalMemoryError } from '../../memory/physical-memory.ts';
 import type { Kernel } from '../kernel.ts';
 import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelLayout } from '../layout.ts';
-import { VmaTreeError } from './vma-tree.ts';
+import { VmaTreeError } from './vma-tree-error.ts';
 
 /** Pages of 4 KiB in 4 GiB: what one step of an address's upper word counts in pages. */
 export const PAGES_PER_HIGH_WORD = 0x10_0000;

@@ -1,6 +1,3 @@
-import { UnderwatchError } from '../../errors.ts';
-import { type GuestVirtualAddress, gvaOfWords } from '../../memory/address.ts';
-import { type Cut, type CutReason, describeCut } from '../cut.ts';
 import type { VmaCursor } from './vma-cursor.ts';
 
 /**
@@ -26,20 +23,4 @@ export interface VmaTree {
   seek(page: number, direction: Direction, cursor: VmaCursor): boolean;
   /** Moves from the VMA that the cursor stands on to its neighbour; false when there is none. */
   step(direction: Direction, cursor: VmaCursor): boolean;
-}
-
-/** A VMA, or a node of the structure that holds it, cannot be what it should be. */
-export class VmaTreeError extends UnderwatchError {
-  readonly cut: Cut;
-
-  constructor(reason: CutReason, structure: string, high: number, low: number) {
-    const cut = { reason, structure, address: gvaOfWords(high, low) };
-    super(reason === 'limit' ? 'limit' : 'malformed', `the walk over VMAs was ${describeCut(cut)}`);
-    this.cut = cut;
-  }
-
-  /** Guest-virtual address of the structure. */
-  get address(): GuestVirtualAddress {
-    return this.cut.address;
-  }
 }

@@ -3,7 +3,8 @@ import type { Cut } from '../cut.ts';
 import type { Kernel } from '../kernel.ts';
 import { asTreeError, vmaTrees } from './find.ts';
 import { VmaCursor } from './vma-cursor.ts';
-import { type Direction, MAX_VMAS, type VmaTree, VmaTreeError } from './vma-tree.ts';
+import { type Direction, MAX_VMAS, type VmaTree } from './vma-tree.ts';
+import { VmaTreeError } from './vma-tree-error.ts';
 
 /** Tries at one place, by each structure, before a walk gives up there. */
 const TRIES_AT_ONE_PLACE = 4;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { findVma, findVmaRange } from '../../../src/linux/mm/find.ts';
 import { VmaCursor } from '../../../src/linux/mm/vma-cursor.ts';
-import { VmaTreeError } from '../../../src/linux/mm/vma-tree.ts';
+import { VmaTreeError } from '../../../src/linux/mm/vma-tree-error.ts';
 import { type GuestVirtualAddress, gva, highWord, lowWord } from '../../../src/memory/address.ts';
 import { SyntheticKernel } from '../../support/synthetic-kernel.ts';
 import { addressOf, areasOf, writeAddressSpace } from '../../support/vma-structures.ts';

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Cut } from '../../../src/linux/cut.ts';
 import { findVma } from '../../../src/linux/mm/find.ts';
 import { VmaCursor } from '../../../src/linux/mm/vma-cursor.ts';
-import { VmaTreeError } from '../../../src/linux/mm/vma-tree.ts';
+import { VmaTreeError } from '../../../src/linux/mm/vma-tree-error.ts';
 import { walkVmas } from '../../../src/linux/mm/walk.ts';
 import { type GuestVirtualAddress, gva, highWord, lowWord } from '../../../src/memory/address.ts';
 import { SyntheticKernel } from '../../support/synthetic-kernel.ts';
