@@ -41,3 +41,13 @@ export class TargetLostError extends UnderwatchError {
     super('lost', message, options);
   }
 }
+
+/** What `read` gives, or undefined where it fails on purpose (an UnderwatchError); other errors are thrown on. */
+export function readable<Result>(read: () => Result): Result | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof UnderwatchError) return undefined;
+    throw error;
+  }
+}

@@ -3,10 +3,9 @@ import { rootDirectory } from './linux/files/root.ts';
 import { listMaps, type Maps } from './linux/maps.ts';
 import type { VmaCursor } from './linux/mm/vma-cursor.ts';
 import { walkVmas } from './linux/mm/walk.ts';
-import type { Task } from './linux/task.ts';
+import { hasUserMemory, type Task } from './linux/task.ts';
 import { listProcesses, listThreads } from './linux/task-list.ts';
 import { snapshotVma, type Vma } from './linux/vma.ts';
-import { gva } from './memory/address.ts';
 import type { Target } from './target.ts';
 
 /** Called with what could not be read; what could is given all the same. */
@@ -25,7 +24,7 @@ const BATCH = 256;
 export function processesOf(target: Target, onCut?: OnCut): Task[] {
   const { tasks, cuts } = listProcesses(target.kernel);
   if (onCut !== undefined) cuts.forEach(onCut);
-  return tasks.filter(({ mm, isKernelThread }) => mm !== gva(0n) && !isKernelThread);
+  return tasks.filter(hasUserMemory);
 }
 
 /** The threads of a process, its leader included. */

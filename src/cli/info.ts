@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { Kernel } from '../linux/kernel.ts';
+import { discoveryMilliseconds } from '../linux/kernel.ts';
 import { type KernelFacts, kernelFacts } from '../linux/kernel-facts.ts';
 import { hex } from '../memory/address.ts';
 import { type OpenOptions, openTarget, type Target } from '../target.ts';
@@ -50,7 +50,7 @@ function asObject({ machine, image, kernel }: Target, facts: KernelFacts): Row {
     btf: { bytes: facts.typeBytes ?? null, types: facts.typeCount },
     found: {
       method: kernel.found.method,
-      milliseconds: rounded(totalMilliseconds(kernel)),
+      milliseconds: rounded(discoveryMilliseconds(kernel.found)),
       steps: kernel.found.steps.map(({ name, milliseconds }) => ({
         name,
         milliseconds: rounded(milliseconds),
@@ -82,12 +82,8 @@ function asLines({ machine, image, kernel }: Target, facts: KernelFacts): [strin
     ['direct map', facts.directMapBase === undefined ? 'unknown' : hex(facts.directMapBase)],
     ['symbols', `${facts.symbolCount} (kallsyms: ${facts.symbolLayout})`],
     ['types', `${facts.typeCount} (BTF${facts.typeBytes === undefined ? '' : `, ${facts.typeBytes} bytes`})`],
-    ['found by', `${method} in ${totalMilliseconds(kernel).toFixed(0)} ms (${timed})`],
+    ['found by', `${method} in ${discoveryMilliseconds(kernel.found).toFixed(0)} ms (${timed})`],
   ];
-}
-
-function totalMilliseconds(kernel: Kernel): number {
-  return kernel.found.steps.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
 }
 
 function rounded(value: number): number {

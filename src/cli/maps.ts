@@ -2,9 +2,8 @@ import { Command } from 'commander';
 import { rootDirectory } from '../linux/files/root.ts';
 import type { Kernel } from '../linux/kernel.ts';
 import { visitMaps } from '../linux/maps.ts';
-import type { Task } from '../linux/task.ts';
+import { hasUserMemory, type Task } from '../linux/task.ts';
 import { listProcesses } from '../linux/task-list.ts';
-import { gva } from '../memory/address.ts';
 import { type OpenOptions, openTarget, type Target } from '../target.ts';
 import { ByteOutput } from './byte-output.ts';
 import { mapsWriter } from './maps-writer.ts';
@@ -54,5 +53,5 @@ async function print(
 function userProcesses(kernel: Kernel): Task[] {
   const { tasks, cuts } = listProcesses(kernel);
   noteCuts('the list of processes was', cuts);
-  return tasks.filter((task) => !task.isKernelThread && task.mm !== gva(0n));
+  return tasks.filter(hasUserMemory);
 }

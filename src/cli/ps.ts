@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { UnderwatchError } from '../errors.ts';
+import { readable } from '../errors.ts';
 import { readCredentials } from '../linux/credentials.ts';
 import { readExeFile } from '../linux/files/exe-file.ts';
 import type { KernelPath } from '../linux/files/path.ts';
@@ -73,13 +73,4 @@ function processRow(kernel: Kernel, task: Task, root: KernelPath): Row {
     task: hex(task.address),
     mm: hasMemory ? hex(task.mm) : null,
   };
-}
-
-function readable<Result>(read: () => Result): Result | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof UnderwatchError) return undefined;
-    throw error;
-  }
 }

@@ -1,5 +1,5 @@
 import type { EventProcess } from '../alerts/event.ts';
-import { UnderwatchError } from '../errors.ts';
+import { readable } from '../errors.ts';
 import { type Credentials, readCredentials } from '../linux/credentials.ts';
 import { readExeFile } from '../linux/files/exe-file.ts';
 import type { KernelPath } from '../linux/files/path.ts';
@@ -65,14 +65,5 @@ export class ProcessInfo {
       next = parent.parent;
     }
     return parents;
-  }
-}
-
-function readable<Result>(read: () => Result): Result | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof UnderwatchError) return undefined;
-    throw error;
   }
 }

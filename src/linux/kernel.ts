@@ -25,3 +25,8 @@ export interface KernelDiscovery {
   /** Wall time of each step, in milliseconds, in the order they ran. */
   readonly steps: readonly { readonly name: string; readonly milliseconds: number }[];
 }
+
+/** How long finding a kernel took in all, in milliseconds. */
+export function discoveryMilliseconds({ steps }: KernelDiscovery): number {
+  return steps.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
+}

@@ -56,6 +56,11 @@ export function readTask(kernel: Pick<Kernel, 'memory' | 'layout'>, address: Gue
   };
 }
 
+/** Whether a task has user memory: no thread of the kernel, and not exited. */
+export function hasUserMemory({ isKernelThread, mm }: Pick<Task, 'isKernelThread' | 'mm'>): boolean {
+  return !isKernelThread && mm !== gva(0n);
+}
+
 /** The alternate signal stack of a thread (`sigaltstack(2)`); undefined when it has none. */
 export function readSignalStack(
   kernel: Pick<Kernel, 'memory' | 'layout'>,

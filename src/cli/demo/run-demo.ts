@@ -5,10 +5,12 @@ import { Guard } from '../../guard/guard.ts';
 import { parsePolicy } from '../../guard/policy-file.ts';
 import { readExeFile } from '../../linux/files/exe-file.ts';
 import { rootDirectory } from '../../linux/files/root.ts';
+import { discoveryMilliseconds } from '../../linux/kernel.ts';
 import { kernelFacts } from '../../linux/kernel-facts.ts';
 import { formatMapsRow, listMaps } from '../../linux/maps.ts';
-import { listProcesses } from '../../linux/task-list.ts';
-import { gva, hex } from '../../memory/address.ts';
+import { hasUserMemory } from '../../linux/task.ts';
+import { findProcess, listProcesses } from '../../linux/task-list.ts';
+import { hex } from '../../memory/address.ts';
 import { openTarget, type Target } from '../../target.ts';
 import { printable } from '../output.ts';
 import { DEMO_POLICY, isAsItShould, runProgram } from './programs.ts';
@@ -44,7 +46,7 @@ const JIT = programNamed('jit');
 
 async function showKernel({ machine, kernel }: Target, report: DemoReport): Promise<void> {
   const { release, build, textBase, pagingLevels, symbolCount, typeCount } = kernelFacts(kernel);
-  const milliseconds = kernel.found.steps.reduce((sum, step) => sum + step.milliseconds, 0);
+  const milliseconds = discoveryMilliseconds(kernel.found);
   const { method } = kernel.found;
   await report.step(
     'kernel',
@@ -60,7 +62,7 @@ async function showKernel({ machine, kernel }: Target, report: DemoReport): Prom
 async function showProcesses({ kernel }: Target, report: DemoReport): Promise<void> {
   const root = rootDirectory(kernel);
   const { tasks } = listProcesses(kernel);
-  const user = tasks.filter(({ mm, isKernelThread }) => !isKernelThread && mm !== gva(0n));
+  const user = tasks.filter(hasUserMemory);
   const processes = user.map(({ tgid, comm, mm }) => ({
     pid: tgid,
     comm,
@@ -77,7 +79,7 @@ async function showProcesses({ kernel }: Target, report: DemoReport): Promise<vo
 }
 
 async function showMap({ kernel }: Target, report: DemoReport): Promise<void> {
-  const init = listProcesses(kernel).tasks.find(({ tgid }) => tgid === 1);
+  const init = findProcess(kernel, 1);
   if (init === undefined) return;
   const rows = listMaps(kernel, init.mm, rootDirectory(kernel)).rows.map(formatMapsRow);
   await report.step('map', 'the memory map of process 1, read from outside', rows, { pid: 1, rows });
